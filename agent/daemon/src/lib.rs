@@ -1,0 +1,1 @@
+//! Assembly of a node: containerd, join, kubelet, data plane and DNS.

@@ -1,0 +1,1 @@
+//! Services, policy and pod networking: tables, model and backends.

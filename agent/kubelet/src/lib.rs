@@ -1,0 +1,1 @@
+//! Pods over CRI, volumes, probes, node status and the kubelet server.

@@ -1,0 +1,3 @@
+//! The program that holds a pod sandbox open.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! List, watch and patch the Kubernetes API over any transport.

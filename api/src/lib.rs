@@ -1,0 +1,13 @@
+//! Kubernetes objects and their rules: kinds, selectors, quantities, defaulting, validation, patches, schema
+//! table and Table form.
+//!
+//! Never does IO, never reads a clock or a random number, never spawns: every function here is a value of its
+//! arguments. Objects are `serde_json::Value`; what the cluster's components read of them are the narrow
+//! structs of `keelson-client::views`.
+#![forbid(unsafe_code)]
+
+pub mod field;
+pub mod identity;
+pub mod kinds;
+pub mod resource;
+pub mod status;

@@ -1,0 +1,1 @@
+//! Reconcilers over the Kubernetes API.

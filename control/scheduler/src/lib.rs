@@ -1,0 +1,1 @@
+//! Filter, score and bind pods to nodes.

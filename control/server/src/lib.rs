@@ -1,0 +1,1 @@
+//! Assembly of the control plane: PKI, bootstrap objects, start and stop order.

@@ -1,0 +1,1 @@
+//! Cluster DNS: compiled answers, a UDP loop, hickory for the rest.

@@ -1,0 +1,1 @@
+//! Structs shared by the kernel programs and user space.

@@ -1,0 +1,1 @@
+//! Every wire contract that is not the Kubernetes API.

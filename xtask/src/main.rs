@@ -1,0 +1,3 @@
+//! Developer entry point.
+
+fn main() {}
