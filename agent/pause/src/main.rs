@@ -1,3 +1,0 @@
-//! The program that holds a pod sandbox open.
-
-fn main() {}
