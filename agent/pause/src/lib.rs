@@ -1,6 +1,18 @@
-//! The program that holds a pod sandbox open, as bytes: the agent makes the pause image from them, so that a
-//! node starts without a registry. `program.rs` is its source; this crate never runs it.
+//! The pause image: the program that holds a pod sandbox open, and the archive that an image made of static
+//! binaries is handed over in. A node starts without a registry because of it.
+//!
+//! Never runs anything and never talks to a runtime; `program.rs` is the source of the program.
 #![forbid(unsafe_code)]
+
+pub mod oci;
+
+/// The name under which nodes know the pause image.
+pub const IMAGE: &str = "keelson.dev/pause:1";
+
+/// The pause image as an archive for `ctr images import`.
+pub fn image() -> std::io::Result<Vec<u8>> {
+    oci::Image::new(IMAGE).file("pause", 0o755, PROGRAM).entrypoint(&["/pause"]).user("65535:65535").archive()
+}
 
 /// A static x86-64 ELF executable without libc.
 pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pause"));

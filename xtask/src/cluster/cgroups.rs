@@ -1,0 +1,103 @@
+//! The cgroup subtree of a cluster: all its processes are in it, so that none can be lost.
+
+use super::names::Names;
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where the cgroup v2 tree is mounted: alone, or beside v1 hierarchies.
+pub fn v2_root() -> Result<PathBuf> {
+    mounts("cgroup2")
+        .into_iter()
+        .next()
+        .context("no cgroup v2 tree is mounted; mount one with: mount -t cgroup2 none /sys/fs/cgroup/unified")
+}
+
+fn mounts(kind: &str) -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            let (path, found) = (words.next()?, words.next()?);
+            (found == kind).then(|| PathBuf::from(path))
+        })
+        .collect()
+}
+
+/// The cluster's folder in every hierarchy.
+fn folders(names: &Names) -> Vec<PathBuf> {
+    let mut all = mounts("cgroup2");
+    all.extend(mounts("cgroup"));
+    all.into_iter().map(|root| root.join(names.cgroup())).filter(|f| f.exists()).collect()
+}
+
+/// All folders below `dir` and itself, deepest first.
+fn subtree(dir: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            all.extend(subtree(&entry.path()));
+        }
+    }
+    all.push(dir.to_owned());
+    all
+}
+
+fn processes(names: &Names) -> Vec<i32> {
+    let mut pids = Vec::new();
+    for folder in folders(names).iter().flat_map(|f| subtree(f)) {
+        let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        pids.extend(text.lines().filter_map(|l| l.parse::<i32>().ok()));
+    }
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+/// Kills every process of the cluster and waits until none is left.
+pub fn kill_all(names: &Names) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let pids = processes(names);
+        if pids.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            bail!("processes of the cluster do not die: {pids:?}");
+        }
+        for pid in pids {
+            // It may have ended by itself, or be ours to reap; the next round looks again.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            let _ = nix::sys::wait::waitpid(Pid::from_raw(pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Removes the emptied subtree from every hierarchy.
+pub fn remove(names: &Names) -> Result<()> {
+    for folder in folders(names) {
+        for dir in subtree(&folder) {
+            remove_dir(&dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// A cgroup stays busy for a moment after its last process.
+fn remove_dir(dir: &Path) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(5);
+    loop {
+        match fs::remove_dir(dir) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if Instant::now() > end => {
+                return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The underlay: a bridge, and a network namespace with one cable to it per host.
+
+use super::names::Names;
+use crate::run::sh;
+use anyhow::{Result, bail};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+/// The underlay as it was made.
+pub struct Network {
+    machine: Ipv4Addr,
+}
+
+impl Network {
+    /// In CIDR form.
+    pub fn subnet(&self) -> String {
+        let [a, b, c, _] = self.machine.octets();
+        format!("{a}.{b}.{c}.0/24")
+    }
+}
+
+/// Makes the bridge, the server's and the nodes' namespaces, and that of a client outside of the cluster.
+pub fn create(names: &Names, nodes: usize) -> Result<Network> {
+    let bridge = names.bridge();
+    refuse_clash(names)?;
+    sh(&format!("ip link add {bridge} type bridge"))?;
+    sh(&format!("ip address add {}/24 dev {bridge}", names.machine_ip()))?;
+    sh(&format!("ip link set {bridge} up"))?;
+    host(names, "server", names.server_ip())?;
+    for index in 1..=nodes {
+        host(names, &Names::node(index), names.node_ip(index))?;
+    }
+    host(names, "client", names.client_ip())?;
+    Ok(Network { machine: names.machine_ip() })
+}
+
+/// Another network of the machine must not have our addresses.
+fn refuse_clash(names: &Names) -> Result<()> {
+    let [a, b, c, _] = names.machine_ip().octets();
+    let route = sh(&format!("ip -4 route show {a}.{b}.{c}.0/24"))?;
+    if !route.trim().is_empty() {
+        bail!("{a}.{b}.{c}.0/24 is in use ({}); choose another --state folder", route.trim());
+    }
+    Ok(())
+}
+
+fn host(names: &Names, host: &str, address: Ipv4Addr) -> Result<()> {
+    let (netns, cable, bridge) = (names.netns(host), names.cable(host), names.bridge());
+    sh(&format!("ip netns add {netns}"))?;
+    sh(&format!("ip link add {cable} type veth peer name eth0 netns {netns}"))?;
+    sh(&format!("ip link set {cable} master {bridge} up"))?;
+    sh(&format!("ip -n {netns} link set lo up"))?;
+    sh(&format!("ip -n {netns} address add {address}/24 dev eth0"))?;
+    sh(&format!("ip -n {netns} link set eth0 up"))?;
+    sh(&format!("ip -n {netns} route add default via {}", names.machine_ip()))?;
+    Ok(())
+}
+
+/// Removes the namespaces (their interfaces, routes and rules go with them), the cables and the bridge.
+pub fn remove(names: &Names) -> Result<()> {
+    let prefix = names.netns("");
+    for line in sh("ip netns list")?.lines() {
+        if let Some(netns) = line.split_whitespace().next().filter(|n| n.starts_with(&prefix)) {
+            sh(&format!("ip netns delete {netns}"))?;
+        }
+    }
+    let bridge = names.bridge();
+    for line in sh("ip -o link show")?.lines() {
+        let name = line.split(": ").nth(1).unwrap_or_default().split('@').next().unwrap_or_default();
+        // A cable goes with its namespace, which the kernel may still be taking down.
+        if name.starts_with(&bridge) && Path::new("/sys/class/net").join(name).exists() {
+            let result = sh(&format!("ip link delete {name}"));
+            if Path::new("/sys/class/net").join(name).exists() {
+                result?;
+            }
+        }
+    }
+    Ok(())
+}
