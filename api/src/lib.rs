@@ -6,8 +6,14 @@
 //! structs of `keelson-client::views`.
 #![forbid(unsafe_code)]
 
+pub mod age;
 pub mod field;
 pub mod identity;
 pub mod kinds;
+pub mod meta;
+pub mod names;
+pub mod quantity;
 pub mod resource;
+pub mod selector;
 pub mod status;
+pub mod time;

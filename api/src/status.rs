@@ -115,9 +115,15 @@ impl Status {
         Self::new(403, "Forbidden", what).about(group, plural, name)
     }
 
-    /// An object that fails validation: 422 with one cause per field error.
+    /// An object that fails validation: 422 with one cause per field error. The message names each error once,
+    /// however often it is among the causes.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &FieldErrors) -> Self {
-        let list = errors.iter().map(FieldError::to_string).collect::<Vec<_>>();
+        let mut list: Vec<String> = Vec::with_capacity(errors.len());
+        for text in errors.iter().map(FieldError::to_string) {
+            if !list.contains(&text) {
+                list.push(text);
+            }
+        }
         let text = match list.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
