@@ -17,3 +17,4 @@ pub mod resource;
 pub mod selector;
 pub mod status;
 pub mod time;
+pub mod validation;

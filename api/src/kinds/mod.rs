@@ -1,8 +1,28 @@
 //! The kinds that the API serves. One file per kind; `registry` lists them, and the machinery knows no other
 //! way to a kind than its `KindDef`.
 
+mod config_map;
+mod event;
+mod generation;
+mod lease;
+pub mod namespace;
+mod node;
+pub mod pod;
+mod registry;
+mod row;
+mod secret;
+pub mod service;
+
+pub use registry::{by_kind, find, registry};
+
 use crate::field::FieldErrors;
 use serde_json::Value;
+
+/// The verbs of a resource that is stored and has nothing special about it.
+pub(crate) const ALL_VERBS: &[&str] =
+    &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// The verbs of a `status` or `scale` subresource.
+pub(crate) const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
 
 /// What a kind is and how the API serves it.
 pub struct KindDef {
@@ -26,6 +46,28 @@ pub struct KindDef {
     /// an object.
     pub selectable: &'static [(&'static str, fn(&Value) -> String)],
     pub strategy: &'static dyn Strategy,
+    /// The warning that every request for this kind is answered with, in whatever verb; empty for none.
+    pub deprecation: &'static str,
+}
+
+impl KindDef {
+    /// `v1` or `apps/v1`: the `apiVersion` of its objects.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// Whether objects of this kind are kept; the others (reviews) are only answered.
+    pub fn is_stored(&self) -> bool {
+        self.verbs.contains(&"get")
+    }
+
+    pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
 }
 
 /// A subresource as discovery lists it.
@@ -36,6 +78,11 @@ pub struct Subresource {
     pub kind: &'static str,
     pub group_version: Option<(&'static str, &'static str)>,
     pub verbs: &'static [&'static str],
+}
+
+/// The `status` subresource of `kind`.
+pub(crate) const fn status_of(kind: &'static str) -> Subresource {
+    Subresource { name: "status", kind, group_version: None, verbs: SUBRESOURCE_VERBS }
 }
 
 /// The Table form of a kind (`meta.k8s.io/v1` Table).
@@ -57,8 +104,26 @@ pub struct Column {
     pub description: &'static str,
 }
 
+/// A column that is always shown.
+pub(crate) const fn column(name: &'static str) -> Column {
+    Column { name, kind: "string", format: "", priority: 0, description: "" }
+}
+
+/// A column that is shown with `-o wide`.
+pub(crate) const fn wide(name: &'static str) -> Column {
+    Column { name, kind: "string", format: "", priority: 1, description: "" }
+}
+
+/// The column of the object's name.
+pub(crate) const NAME: Column =
+    Column { name: "Name", kind: "string", format: "name", priority: 0, description: "" };
+/// The column of the time since the object was made.
+pub(crate) const AGE: Column = column("Age");
+
 /// The rules of a kind. All are pure; `new` has passed the strict or lenient decoder, so its types are those of
-/// the schema table.
+/// the schema table. The order of a create is `default`, mutating admission, `prepare_create`, `validate`,
+/// `warnings`; of an update `default`, mutating admission, `prepare_update`, `validate_update`, `warnings`.
+/// Validation of an update includes what `validate` holds, and the API server adds the errors of metadata in front.
 pub trait Strategy: Sync {
     /// Fills in what a client may leave out (the `SetDefaults_*` of Kubernetes). Must be idempotent.
     fn default(&self, _object: &mut Value) {}
@@ -91,8 +156,8 @@ pub trait Strategy: Sync {
 
     /// The rule for `metadata.name`; most kinds take a DNS-1123 subdomain. Returns what is wrong with it.
     /// `prefix` is set when the value is a `generateName`.
-    fn validate_name(&self, _name: &str, _prefix: bool) -> Vec<String> {
-        Vec::new()
+    fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
+        crate::names::name_is_subdomain(name, prefix)
     }
 
     /// Whether an update without a resourceVersion is taken as unconditional.

@@ -1,0 +1,171 @@
+//! Pod: containers that run together on a node.
+
+pub mod qos;
+mod row;
+
+use super::{
+    AGE, ALL_VERBS, KindDef, NAME, Strategy, Subresource, TableDef, column, generation, status_of, wide,
+};
+use crate::validation::value::{
+    at, carry_over, default_to, flag, int, list, list_mut, object_mut, remove, set, text,
+};
+use crate::validation::{network, pod_defaults};
+use serde_json::{Value, json};
+
+pub(super) static KIND: KindDef = KindDef {
+    group: "",
+    version: "v1",
+    kind: "Pod",
+    plural: "pods",
+    singular: "pod",
+    short_names: &["po"],
+    categories: &["all"],
+    namespaced: true,
+    verbs: ALL_VERBS,
+    subresources: &[
+        Subresource { name: "binding", kind: "Binding", group_version: None, verbs: &["create"] },
+        Subresource { name: "exec", kind: "PodExecOptions", group_version: None, verbs: &["create", "get"] },
+        Subresource { name: "log", kind: "Pod", group_version: None, verbs: &["get"] },
+        status_of("Pod"),
+    ],
+    schema: "io.k8s.api.core.v1.Pod",
+    table: TableDef {
+        columns: &[
+            NAME,
+            column("Ready"),
+            column("Status"),
+            column("Restarts"),
+            AGE,
+            wide("IP"),
+            wide("Node"),
+            wide("Nominated Node"),
+            wide("Readiness Gates"),
+        ],
+        row: row::cells,
+    },
+    selectable: &[
+        ("spec.nodeName", |object| text(at(object, "spec"), "nodeName").to_owned()),
+        // The name that this field once had.
+        ("spec.host", |object| text(at(object, "spec"), "nodeName").to_owned()),
+        ("spec.restartPolicy", |object| text(at(object, "spec"), "restartPolicy").to_owned()),
+        ("spec.schedulerName", |object| text(at(object, "spec"), "schedulerName").to_owned()),
+        ("spec.serviceAccountName", |object| text(at(object, "spec"), "serviceAccountName").to_owned()),
+        ("spec.hostNetwork", |object| flag(at(object, "spec"), "hostNetwork").to_string()),
+        ("status.phase", |object| text(at(object, "status"), "phase").to_owned()),
+        ("status.podIP", first_address),
+        ("status.podIPs", first_address),
+        ("status.nominatedNodeName", |object| text(at(object, "status"), "nominatedNodeName").to_owned()),
+    ],
+    strategy: &Pod,
+    deprecation: "",
+};
+
+fn first_address(object: &Value) -> String {
+    let addresses = list(at(object, "status"), "podIPs");
+    addresses.first().map(|address| text(address, "ip").to_owned()).unwrap_or_default()
+}
+
+struct Pod;
+
+impl Strategy for Pod {
+    fn default(&self, object: &mut Value) {
+        if let Some(spec) = object_mut(object, "spec") {
+            pod_defaults::spec(spec);
+            pod_defaults::of_a_pod(spec);
+        }
+        if let Some(status) = object_mut(object, "status") {
+            default_status(status);
+        }
+    }
+
+    fn prepare_create(&self, object: &mut Value) {
+        generation::start(object);
+        let spec = at(object, "spec");
+        let mut status = json!({"phase": "Pending", "qosClass": qos::class(spec)});
+        if !list(spec, "schedulingGates").is_empty() {
+            status["conditions"] = json!([{
+                "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+                "lastProbeTime": null, "lastTransitionTime": null,
+            }]);
+        }
+        set(object, "status", status);
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value) {
+        carry_over(new, old, "status");
+        if list(at(old, "spec"), "schedulingGates").len() > list(at(new, "spec"), "schedulingGates").len() {
+            ungate(new);
+        }
+        generation::carry_with_field(new, old, "spec");
+    }
+
+    fn prepare_subresource_update(&self, _subresource: &str, new: &mut Value, old: &Value) {
+        carry_over(new, old, "spec");
+        generation::carry(new, old, false);
+        if let (Some(metadata), was) = (new.get_mut("metadata"), at(old, "metadata")) {
+            carry_over(metadata, was, "deletionTimestamp");
+            carry_over(metadata, was, "ownerReferences");
+        }
+        if let Some(status) = object_mut(new, "status") {
+            carry_over(status, at(old, "status"), "qosClass");
+        }
+    }
+
+    fn allows_unconditional_update(&self) -> bool {
+        true
+    }
+
+    fn default_grace_period_seconds(&self, object: &Value) -> Option<i64> {
+        let spec = at(object, "spec");
+        let unscheduled = text(spec, "nodeName").is_empty();
+        let finished = matches!(text(at(object, "status"), "phase"), "Failed" | "Succeeded");
+        // Nothing runs that would need time to end.
+        if unscheduled || finished {
+            Some(0)
+        } else {
+            int(spec, "terminationGracePeriodSeconds").or(Some(30))
+        }
+    }
+}
+
+/// What Kubernetes always writes in a status, and the older names of addresses.
+fn default_status(status: &mut Value) {
+    for condition in list_mut(status, "conditions") {
+        default_to(condition, "lastProbeTime", Value::Null);
+        default_to(condition, "lastTransitionTime", Value::Null);
+    }
+    network::sync_singular(status, "podIP", "podIPs", Some("ip"));
+    network::sync_singular(status, "hostIP", "hostIPs", Some("ip"));
+    for field in ["initContainerStatuses", "containerStatuses"] {
+        for container in list_mut(status, field) {
+            for state in ["state", "lastState"] {
+                if object_mut(container, state).is_none() {
+                    set(container, state, json!({}));
+                }
+            }
+            default_to(container, "ready", false);
+            default_to(container, "restartCount", 0);
+            for name in ["image", "imageID"] {
+                default_to(container, name, "");
+            }
+        }
+    }
+}
+
+/// Takes back the condition that says that gates hold the pod, when the last one has gone.
+fn ungate(object: &mut Value) {
+    if !list(at(object, "spec"), "schedulingGates").is_empty() {
+        return;
+    }
+    let Some(status) = object_mut(object, "status") else { return };
+    let kept = list(status, "conditions").iter().filter(|condition| {
+        text(condition, "type") != "PodScheduled" || text(condition, "reason") != "SchedulingGated"
+    });
+    let kept = kept.cloned().collect::<Vec<_>>();
+    if kept.is_empty() {
+        remove(status, "conditions");
+    } else {
+        set(status, "conditions", kept);
+    }
+}
