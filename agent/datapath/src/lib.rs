@@ -1,1 +1,3 @@
 //! Services, policy and pod networking: tables, model and backends.
+
+pub mod backend;

@@ -1,0 +1,103 @@
+//! A typed handle to one map.
+
+use super::sys;
+use keelson_ebpf_abi::Plain;
+use std::io;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A map with keys `K` and values `V`, both plain bytes.
+#[derive(Debug)]
+pub struct Map<K, V> {
+    fd: OwnedFd,
+    kind: PhantomData<fn(K) -> V>,
+}
+
+impl<K: Plain, V: Plain> Map<K, V> {
+    /// Takes a descriptor; the caller vouches for the map's types.
+    pub fn new(fd: OwnedFd) -> Self {
+        Self { fd, kind: PhantomData }
+    }
+
+    /// The value under a key.
+    pub fn get(&self, key: &K) -> io::Result<Option<V>> {
+        let mut value = MaybeUninit::<V>::zeroed();
+        // SAFETY: the slice covers exactly the value, which is plain bytes.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast(), size_of::<V>()) };
+        let found = sys::map_lookup(self.fd.as_fd(), key, bytes)?;
+        // SAFETY: zeroed or written by the kernel; every bit pattern is a value of a plain type.
+        Ok(found.then(|| unsafe { value.assume_init() }))
+    }
+
+    /// Writes a value.
+    pub fn set(&self, key: &K, value: &V) -> io::Result<()> {
+        sys::map_update(self.fd.as_fd(), key, value, sys::ANY)
+    }
+
+    /// Writes many values in one call.
+    pub fn set_all(&self, keys: &[K], values: &[V]) -> io::Result<()> {
+        sys::map_update_batch(self.fd.as_fd(), keys, values)
+    }
+
+    /// Removes a key; whether it was there.
+    pub fn remove(&self, key: &K) -> io::Result<bool> {
+        sys::map_delete(self.fd.as_fd(), key)
+    }
+
+    /// Every key, as far as concurrent changes allow: entries that are removed while iterating may make the
+    /// kernel start over, so the number of steps is bounded by `limit`.
+    pub fn keys(&self, limit: usize) -> io::Result<Vec<K>> {
+        let mut keys: Vec<K> = Vec::new();
+        let mut next = MaybeUninit::<K>::zeroed();
+        while keys.len() < limit {
+            // SAFETY: zeroed or written by the kernel; every bit pattern is a value of a plain type.
+            let slot = unsafe { next.assume_init_mut() };
+            if !sys::map_next_key(self.fd.as_fd(), keys.last(), slot)? {
+                break;
+            }
+            keys.push(*slot);
+        }
+        Ok(keys)
+    }
+
+    /// Every entry, under the same limits as [`Self::keys`].
+    pub fn entries(&self, limit: usize) -> io::Result<Vec<(K, V)>> {
+        let mut entries = Vec::new();
+        for key in self.keys(limit)? {
+            if let Some(value) = self.get(&key)? {
+                entries.push((key, value));
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// An array with one value per CPU under each index.
+#[derive(Debug)]
+pub struct PerCpu<V> {
+    fd: OwnedFd,
+    cpus: usize,
+    kind: PhantomData<V>,
+}
+
+impl<V: Plain> PerCpu<V> {
+    /// Takes a descriptor; the caller vouches for the map's type.
+    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+        let cpus = aya::util::nr_cpus().map_err(|(_, error)| error)?;
+        Ok(Self { fd, cpus, kind: PhantomData })
+    }
+
+    /// The values of all CPUs under an index.
+    pub fn get(&self, index: u32) -> io::Result<Vec<V>> {
+        // The kernel rounds each CPU's value up to eight bytes.
+        let stride = size_of::<V>().next_multiple_of(8);
+        let mut bytes = vec![0_u8; stride * self.cpus];
+        sys::map_lookup(self.fd.as_fd(), &index, &mut bytes)?;
+        let read = |chunk: &[u8]| {
+            // SAFETY: the chunk holds at least one value of a plain type; the read needs no alignment.
+            unsafe { chunk.as_ptr().cast::<V>().read_unaligned() }
+        };
+        Ok(bytes.chunks_exact(stride).map(read).collect())
+    }
+}

@@ -1,0 +1,3 @@
+//! The two backends, both written from the same tables.
+
+pub mod ebpf;

@@ -1,0 +1,103 @@
+//! Conntrack and NAT: one table from the tuple on the wire to the tuple it becomes.
+//!
+//! A flow is two entries. The original one has as key the packet as its sender wrote it, the reply one the
+//! answer as its sender writes it; each value is the packet that leaves. A flow without translation has the
+//! key itself as its value.
+
+use crate::{Address, Be16};
+
+/// What tells flows apart. ICMP echo has the identifier as the source port of the request and as the
+/// destination port of the reply.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Tuple {
+    /// Sender.
+    pub source: Address,
+    /// Receiver.
+    pub destination: Address,
+    /// Sender's port.
+    pub source_port: Be16,
+    /// Receiver's port.
+    pub destination_port: Be16,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// 4 or 6.
+    pub family: u8,
+    /// Padding, always zero.
+    pub reserved: u16,
+}
+
+impl Tuple {
+    /// The tuple of the answer.
+    #[inline(always)]
+    pub const fn reversed(&self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            protocol: self.protocol,
+            family: self.family,
+            reserved: 0,
+        }
+    }
+}
+
+/// One direction of a flow. Keyed by the [`Tuple`] as it arrives.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flow {
+    /// The packet as it leaves.
+    pub translated: Tuple,
+    /// Time of the last packet in either direction, coarse monotonic nanoseconds; at most
+    /// [`Flow::REFRESH_NS`] behind.
+    pub seen_ns: u64,
+    /// Epoch in which the policy judged this flow.
+    pub policy_epoch: u32,
+    /// Policy set of the pod that sent the first packet, 0 when it is not a pod of this node.
+    pub policy_set: u32,
+    /// The service that chose the backend, 0 for none.
+    pub service: u32,
+    /// `Flow::REPLY` and the following.
+    pub flags: u32,
+    /// Reserved for the cached route, zero.
+    pub reserved: [u32; 2],
+}
+
+impl Flow {
+    /// This entry is the reply direction.
+    pub const REPLY: u32 = 1;
+    /// A packet of the reply direction has been seen.
+    pub const ANSWERED: u32 = 2;
+    /// FIN or RST has been seen in one direction.
+    pub const CLOSING: u32 = 4;
+
+    /// How stale `seen_ns` may become before a packet refreshes it, in both entries.
+    pub const REFRESH_NS: u64 = SECOND_NS;
+
+    /// Whether the flow has been idle beyond its limit.
+    #[inline(always)]
+    pub fn expired(&self, protocol: u8, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.seen_ns) > idle_limit_ns(protocol, self.flags)
+    }
+}
+
+const SECOND_NS: u64 = 1_000_000_000;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// How long a flow may be idle. Shared by programs, model and sweep so that they agree on what is alive.
+#[inline(always)]
+pub const fn idle_limit_ns(protocol: u8, flags: u32) -> u64 {
+    let answered = flags & Flow::ANSWERED != 0;
+    let seconds = match protocol {
+        TCP if flags & Flow::CLOSING != 0 => 30,
+        // Longer than the two hours after which keep-alive probes start.
+        TCP if answered => 8_000,
+        TCP => 60,
+        UDP if answered => 180,
+        UDP => 60,
+        _ => 30,
+    };
+    seconds * SECOND_NS
+}

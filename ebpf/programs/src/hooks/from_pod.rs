@@ -1,0 +1,74 @@
+//! A packet that a pod sends, seen at the host side of its veth.
+
+use crate::consts::*;
+use crate::route::{self, Route};
+use crate::state::State;
+use crate::verdict::{self, Verdict};
+use crate::{conntrack, forward, lookup, parse};
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use keelson_ebpf_abi::{Config, Hook, Reason};
+
+#[classifier]
+pub fn from_pod(ctx: TcContext) -> i32 {
+    verdict::run(&ctx, Hook::FromPod, judge)
+}
+
+#[inline(always)]
+fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict, Reason> {
+    match parse::ethertype(ctx) {
+        ETHERTYPE_IPV4 => {}
+        ETHERTYPE_ARP => return Ok(Verdict::Pass),
+        ETHERTYPE_IPV6 => return Err(Reason::Ipv6),
+        _ => return Err(Reason::Protocol),
+    }
+    parse::ipv4(ctx, &mut state.packet)?;
+    let policy_set = own_policy_set(ctx, state)?;
+    if state.packet.tuple.destination == config.node_local {
+        verdict::for_host(ctx);
+        return Ok(Verdict::Pass);
+    }
+    if state.packet.fragment {
+        return forward::untracked(ctx, config, state);
+    }
+    let now = conntrack::now();
+    if let Some(flow) = conntrack::find(&state.packet, now) {
+        return forward::established(ctx, config, state, flow, now);
+    }
+    forward::prepare(config, state, policy_set, now);
+    choose(config, state)?;
+    let translated = &state.flow.translated;
+    let route = route::find(config, &translated.source, &translated.destination, &mut state.hop)?;
+    // The host's stack keeps its own state; only a translation needs ours.
+    if route == Route::Host && state.flow.service == 0 {
+        verdict::for_host(ctx);
+        return Ok(Verdict::Pass);
+    }
+    forward::open(ctx, config, state, route, route == Route::Outer)
+}
+
+/// The sender's policy set; refuses an address that does not belong to this interface.
+#[inline(always)]
+fn own_policy_set(ctx: &TcContext, state: &State) -> Result<u32, Reason> {
+    let sender = lookup::endpoint(&state.packet.tuple.source).ok_or(Reason::Spoofed)?;
+    // SAFETY: the context is valid while the program runs.
+    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    if sender.ifindex == ifindex { Ok(sender.policy_set) } else { Err(Reason::Spoofed) }
+}
+
+/// Turns the flow to one backend, if its destination is a service.
+#[inline(always)]
+fn choose(config: &Config, state: &mut State) -> Result<(), Reason> {
+    let tuple = &state.packet.tuple;
+    let Some(service) = lookup::service(config, &tuple.destination, tuple.destination_port, tuple.protocol)
+    else {
+        return Ok(());
+    };
+    let backend = lookup::backend(service, lookup::any_number()).ok_or(Reason::NoBackend)?;
+    forward::turn(state, service, backend);
+    // A pod that reaches itself must see another sender, or it would answer past us.
+    if backend.address == state.packet.tuple.source {
+        state.flow.translated.source = config.gateway;
+    }
+    Ok(())
+}

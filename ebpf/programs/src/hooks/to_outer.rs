@@ -1,0 +1,38 @@
+//! A packet on its way out of the node. Only what the host's own stack sends is of interest: the answer of
+//! a host process behind a NodePort.
+
+use crate::consts::*;
+use crate::state::State;
+use crate::verdict::{self, Verdict};
+use crate::{conntrack, csum, parse};
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use keelson_ebpf_abi::{Config, Flow, Hook, Reason};
+
+#[classifier]
+pub fn to_outer(ctx: TcContext) -> i32 {
+    verdict::run(&ctx, Hook::ToOuter, judge)
+}
+
+#[inline(always)]
+fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict, Reason> {
+    // SAFETY: the context is valid while the program runs.
+    let forwarded = unsafe { (*ctx.skb.skb).ingress_ifindex } != 0;
+    if forwarded || parse::ethertype(ctx) != ETHERTYPE_IPV4 {
+        return Ok(Verdict::Pass);
+    }
+    let parsed = parse::ipv4(ctx, &mut state.packet);
+    if parsed.is_err() || state.packet.tuple.source != config.node || state.packet.fragment {
+        return Ok(Verdict::Pass);
+    }
+    let now = conntrack::now();
+    match conntrack::find(&state.packet, now) {
+        Some(flow) if flow.flags & Flow::REPLY != 0 => {
+            conntrack::touch(flow, &state.packet, now);
+            state.to = flow.translated;
+            csum::rewrite(ctx, &state.packet, &state.to)?;
+        }
+        _ => {}
+    }
+    Ok(Verdict::Pass)
+}

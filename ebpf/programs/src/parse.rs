@@ -1,0 +1,153 @@
+//! Packet bytes -> tuple. The only place that reads headers.
+
+use crate::consts::*;
+use aya_ebpf::programs::TcContext;
+use keelson_ebpf_abi::{Address, Be16, Reason, Tuple};
+
+/// What the pipeline knows of a packet.
+#[repr(C)]
+pub struct Packet {
+    pub tuple: Tuple,
+    /// Offset of the transport header from the Ethernet header.
+    pub l4: u32,
+    /// TCP flags, or the ICMP type.
+    pub control: u8,
+    /// Any fragment, the first included: without all of it there is no translation.
+    pub fragment: bool,
+    pub reserved: u16,
+}
+
+#[repr(C)]
+struct Ipv4Header {
+    version_and_words: u8,
+    service: u8,
+    total_len: u16,
+    identification: u16,
+    fragment: u16,
+    ttl: u8,
+    protocol: u8,
+    checksum: u16,
+    source: u32,
+    destination: u32,
+}
+
+/// The first bytes of a TCP header; of the others only the ports.
+#[repr(C)]
+struct TcpHeader {
+    source_port: u16,
+    destination_port: u16,
+    sequence: u32,
+    acknowledgement: u32,
+    words: u8,
+    flags: u8,
+}
+
+#[repr(C)]
+struct Ports {
+    source: u16,
+    destination: u16,
+}
+
+#[repr(C)]
+struct IcmpHeader {
+    kind: u8,
+    code: u8,
+    checksum: u16,
+    identifier: u16,
+    sequence: u16,
+}
+
+impl Packet {
+    pub const EMPTY: Self = Self {
+        tuple: Tuple {
+            source: Address::UNSPECIFIED,
+            destination: Address::UNSPECIFIED,
+            source_port: Be16::ZERO,
+            destination_port: Be16::ZERO,
+            protocol: 0,
+            family: 4,
+            reserved: 0,
+        },
+        l4: 0,
+        control: 0,
+        fragment: false,
+        reserved: 0,
+    };
+
+    /// Whether the packet opens a flow that can be given another source port.
+    #[inline(always)]
+    pub fn has_port(&self) -> bool {
+        match self.tuple.protocol {
+            TCP | UDP => true,
+            ICMP => self.control == ECHO_REQUEST,
+            _ => false,
+        }
+    }
+
+    /// Whether this opens a TCP connection.
+    #[inline(always)]
+    pub fn is_syn(&self) -> bool {
+        self.tuple.protocol == TCP && self.control & (SYN | ACK) == SYN
+    }
+
+    /// Whether this ends a TCP connection.
+    #[inline(always)]
+    pub fn is_closing(&self) -> bool {
+        self.tuple.protocol == TCP && self.control & (FIN | RST) != 0
+    }
+}
+
+/// The frame's EtherType as the kernel saw it, network order.
+#[inline(always)]
+pub fn ethertype(ctx: &TcContext) -> u32 {
+    ctx.skb.protocol()
+}
+
+/// Reads the headers of an IPv4 packet into `packet`.
+#[inline(always)]
+pub fn ipv4(ctx: &TcContext, packet: &mut Packet) -> Result<(), Reason> {
+    *packet = Packet::EMPTY;
+    let header: Ipv4Header = ctx.load(ETHERNET_LEN as usize).map_err(|_| Reason::Malformed)?;
+    let words = u32::from(header.version_and_words & 0x0f);
+    if header.version_and_words >> 4 != 4 || words < 5 {
+        return Err(Reason::Malformed);
+    }
+    packet.tuple.source = Address::from_v4_word(header.source);
+    packet.tuple.destination = Address::from_v4_word(header.destination);
+    packet.tuple.protocol = header.protocol;
+    packet.l4 = ETHERNET_LEN + words * 4;
+    packet.fragment = header.fragment & IPV4_FRAGMENT != 0;
+    if header.fragment & IPV4_FRAGMENT_OFFSET != 0 {
+        return Ok(());
+    }
+    transport(ctx, packet)
+}
+
+#[inline(always)]
+fn transport(ctx: &TcContext, packet: &mut Packet) -> Result<(), Reason> {
+    let at = packet.l4 as usize;
+    match packet.tuple.protocol {
+        TCP => {
+            let header: TcpHeader = ctx.load(at).map_err(|_| Reason::Malformed)?;
+            packet.tuple.source_port = Be16::from_wire(header.source_port);
+            packet.tuple.destination_port = Be16::from_wire(header.destination_port);
+            packet.control = header.flags;
+        }
+        UDP | SCTP => {
+            let ports: Ports = ctx.load(at).map_err(|_| Reason::Malformed)?;
+            packet.tuple.source_port = Be16::from_wire(ports.source);
+            packet.tuple.destination_port = Be16::from_wire(ports.destination);
+        }
+        ICMP => {
+            let header: IcmpHeader = ctx.load(at).map_err(|_| Reason::Malformed)?;
+            packet.control = header.kind;
+            match header.kind {
+                ECHO_REQUEST => packet.tuple.source_port = Be16::from_wire(header.identifier),
+                ECHO_REPLY => packet.tuple.destination_port = Be16::from_wire(header.identifier),
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
