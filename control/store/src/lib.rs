@@ -7,11 +7,30 @@
 //!
 //! Never knows what a Pod is, and shows no type of openraft or RocksDB.
 
+mod codec;
+mod compact;
+mod core;
+mod disk;
+mod engine;
 mod error;
+mod event;
+mod home;
 mod object;
 mod options;
+mod proposer;
+mod raft;
+mod ring;
+mod room;
+mod snapshot;
+mod store;
 mod tree;
+mod view;
+mod watcher;
 
 pub use error::{HistoryError, OpenError, WriteError};
+pub use event::{Event, EventKind};
 pub use object::{Expect, MAX_DOCUMENT, MAX_KEY, Outcome, Stored, Template, Write};
 pub use options::{Options, SyncPolicy, WalSync};
+pub use snapshot::Snapshot;
+pub use store::Store;
+pub use watcher::Watcher;
