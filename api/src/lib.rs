@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod age;
+pub mod decode;
 pub mod field;
 pub mod identity;
 pub mod kinds;
@@ -14,6 +15,7 @@ pub mod meta;
 pub mod names;
 pub mod quantity;
 pub mod resource;
+pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod time;

@@ -102,6 +102,8 @@ pub struct FieldError {
     pub value: Value,
     /// What is wanted; may be empty.
     pub detail: String,
+    /// How the value is written in messages, where that is not its JSON with sorted keys.
+    pub shown: Option<String>,
 }
 
 /// All that is wrong with an object; empty when it is valid.
@@ -109,7 +111,7 @@ pub type FieldErrors = Vec<FieldError>;
 
 impl FieldError {
     fn new(error: ErrorType, path: &Path, value: Value, detail: impl Into<String>) -> Self {
-        Self { error, path: path.clone(), value, detail: detail.into() }
+        Self { error, path: path.clone(), value, detail: detail.into(), shown: None }
     }
 
     pub fn required(path: &Path, detail: impl Into<String>) -> Self {
@@ -118,6 +120,11 @@ impl FieldError {
 
     pub fn invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(ErrorType::Invalid, path, value.into(), detail)
+    }
+
+    /// An invalid value that is written in the message as `shown`.
+    pub fn shown(path: &Path, shown: String, detail: impl Into<String>) -> Self {
+        Self { shown: Some(shown), ..Self::invalid(path, Value::Null, detail) }
     }
 
     pub fn not_found(path: &Path, value: impl Into<Value>) -> Self {
@@ -154,7 +161,10 @@ impl FieldError {
         if self.error == ErrorType::TooMany {
             text.push_str(&format!(": {}", self.value));
         } else if self.error.shows_value() {
-            text.push_str(&format!(": {}", self.value));
+            match &self.shown {
+                Some(shown) => text.push_str(&format!(": {shown}")),
+                None => text.push_str(&format!(": {}", self.value)),
+            }
         }
         if !self.detail.is_empty() {
             text.push_str(": ");
