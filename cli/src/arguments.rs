@@ -1,0 +1,126 @@
+//! What can be asked for on the command line. `--help` is made from the comments here.
+
+use clap::{Args, Parser, Subcommand};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Kubernetes in one binary, with its data plane in the kernel.
+#[derive(Parser)]
+#[command(name = "keelson", version, max_term_width = 100)]
+pub struct Arguments {
+    /// What to log: error, warn, info, debug, trace; also per crate, as in info,keelson_store=debug
+    #[arg(long, global = true, env = "KEELSON_LOG", default_value = "info")]
+    pub log: String,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a whole cluster on this machine: a server and a node
+    #[command(after_help = "Try:\n  sudo keelson up\n  export KUBECONFIG=/etc/keelson/admin.kubeconfig\n  kubectl get nodes")]
+    Up(Up),
+    /// Run the control plane: API server, store, controllers, scheduler
+    Server(Server),
+    /// Run a node: kubelet, data plane, DNS and containerd
+    Agent(Agent),
+    /// Images of the node's containerd
+    #[command(subcommand)]
+    Image(Image),
+    /// Print the token with which nodes join
+    #[command(after_help = "On another machine:\n  sudo keelson agent --server https://SERVER:6443 --token TOKEN")]
+    Token(Token),
+    /// Print the version
+    Version(Version),
+}
+
+#[derive(Args)]
+pub struct Up {
+    /// The address of this machine for nodes and clients; that of the default route when absent
+    #[arg(long, value_name = "IP")]
+    pub address: Option<IpAddr>,
+    /// Where everything that must survive a reboot is kept
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/keelson")]
+    pub state: PathBuf,
+    /// How services and pods are networked: auto, ebpf or iptables
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "ebpf", "iptables"])]
+    pub datapath: String,
+}
+
+#[derive(Args)]
+pub struct Server {
+    /// The configuration file (apiVersion: keelson.dev/v1alpha1, kind: ServerConfig)
+    #[arg(long, value_name = "FILE", default_value = "/etc/keelson/server.yaml")]
+    pub config: PathBuf,
+    /// Give up root for this user, who gets the server's state
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Agent {
+    /// The configuration file (apiVersion: keelson.dev/v1alpha1, kind: AgentConfig)
+    #[arg(long, value_name = "FILE", default_value = "/etc/keelson/agent.yaml")]
+    pub config: PathBuf,
+    /// The API server, https://HOST:PORT; instead of a configuration file
+    #[arg(long, value_name = "URL", conflicts_with = "config", requires = "token")]
+    pub server: Option<String>,
+    /// The join token, as `keelson token` prints it on the server
+    #[arg(long, value_name = "TOKEN", env = "KEELSON_TOKEN", conflicts_with = "config")]
+    pub token: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub enum Image {
+    /// Import an image archive (OCI layout or docker save) so that pods of this node can use it
+    Import(ImageImport),
+}
+
+#[derive(Args)]
+pub struct ImageImport {
+    /// The archive
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The node's configuration, which says where its containerd is; the default places when absent
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Token {
+    /// The server's state folder
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/keelson/server")]
+    pub state: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Version {
+    /// The form: text, json or yaml
+    #[arg(short, long, default_value = "text", value_parser = ["text", "json", "yaml"])]
+    pub output: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    /// Every command and option explains itself.
+    #[test]
+    fn help_is_complete() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} has no help");
+            for arg in command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str())) {
+                assert!(arg.get_help().is_some(), "{name} {} has no help", arg.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Arguments::command());
+    }
+}
