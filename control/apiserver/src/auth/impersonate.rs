@@ -1,0 +1,194 @@
+//! Impersonation: acting as somebody else, for those who may.
+
+use super::attributes::Attributes;
+use http::HeaderMap;
+use keelson_api::identity::{
+    GROUP_AUTHENTICATED, GROUP_SERVICE_ACCOUNTS, GROUP_UNAUTHENTICATED, USER_ANONYMOUS, UserInfo,
+};
+use keelson_api::status::Status;
+
+const USER: &str = "impersonate-user";
+const GROUP: &str = "impersonate-group";
+const UID: &str = "impersonate-uid";
+const EXTRA: &str = "impersonate-extra-";
+
+/// The user that the headers ask to act as, when they ask and `check` lets the requester do so.
+pub(super) fn impersonate(
+    headers: &HeaderMap,
+    check: &dyn Fn(&Attributes<'_>) -> Result<(), Status>,
+) -> Result<Option<UserInfo>, Status> {
+    let values = |name: &str| -> Vec<String> {
+        headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect()
+    };
+    let username = values(USER).into_iter().next().unwrap_or_default();
+    let mut groups = values(GROUP);
+    let uid = values(UID).into_iter().next().unwrap_or_default();
+    let extra = extra(headers);
+    if username.is_empty() {
+        if groups.is_empty() && uid.is_empty() && extra.is_empty() {
+            return Ok(None);
+        }
+        return Err(Status::internal("requested impersonation of a group, uid or extra without a user"));
+    }
+    match service_account(&username) {
+        Some((namespace, name)) => {
+            may(check, "serviceaccounts", "", namespace, name)?;
+            if groups.is_empty() {
+                groups =
+                    vec![GROUP_SERVICE_ACCOUNTS.to_owned(), format!("{GROUP_SERVICE_ACCOUNTS}:{namespace}")];
+            }
+        }
+        None => may(check, "users", "", "", &username)?,
+    }
+    for group in values(GROUP) {
+        may(check, "groups", "", "", &group)?;
+    }
+    if !uid.is_empty() {
+        may(check, "uids", "", "", &uid)?;
+    }
+    for (key, value) in extra.iter().flat_map(|(key, list)| list.iter().map(move |value| (key, value))) {
+        may(check, "userextras", key, "", value)?;
+    }
+    let implied = if username == USER_ANONYMOUS { GROUP_UNAUTHENTICATED } else { GROUP_AUTHENTICATED };
+    if !groups.iter().any(|group| group == GROUP_AUTHENTICATED || group == GROUP_UNAUTHENTICATED) {
+        groups.push(implied.to_owned());
+    }
+    Ok(Some(UserInfo { username, uid, groups, extra }))
+}
+
+/// Whether the requester may impersonate the named thing.
+fn may(
+    check: &dyn Fn(&Attributes<'_>) -> Result<(), Status>,
+    resource: &str,
+    subresource: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Status> {
+    // Users and their groups are of the core group, finer parts of an identity of authentication's.
+    let group = if matches!(resource, "uids" | "userextras") { "authentication.k8s.io" } else { "" };
+    check(&Attributes {
+        verb: "impersonate",
+        version: "v1",
+        is_resource: true,
+        group,
+        resource,
+        subresource,
+        namespace,
+        name,
+        ..Attributes::default()
+    })
+}
+
+fn extra(headers: &HeaderMap) -> std::collections::BTreeMap<String, Vec<String>> {
+    let mut extra = std::collections::BTreeMap::<String, Vec<String>>::new();
+    for (name, value) in headers {
+        let Some(key) = name.as_str().strip_prefix(EXTRA) else { continue };
+        if let Ok(value) = value.to_str() {
+            extra.entry(percent_decoded(key)).or_default().push(value.to_owned());
+        }
+    }
+    extra
+}
+
+/// Header names carry the key percent-encoded; what is no valid encoding stays as it is.
+fn percent_decoded(key: &str) -> String {
+    let bytes = key.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut index = 0;
+    while index < bytes.len() {
+        let hex = key.get(index + 1..index + 3).filter(|_| bytes[index] == b'%');
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                index += 3;
+            }
+            None => {
+                decoded.push(bytes[index]);
+                index += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).unwrap_or_else(|_| key.to_owned())
+}
+
+fn service_account(username: &str) -> Option<(&str, &str)> {
+    username.strip_prefix("system:serviceaccount:")?.split_once(':').filter(|(_, name)| !name.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[track_caller]
+    fn check(headers: &[(&'static str, &str)], wanted: Option<UserInfo>, asked: &[&str]) {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        let questions = RefCell::new(Vec::new());
+        let user = impersonate(&map, &|attributes| {
+            assert_eq!(attributes.verb, "impersonate");
+            questions.borrow_mut().push(format!(
+                "{}/{}/{} {}/{}",
+                attributes.group,
+                attributes.resource,
+                attributes.subresource,
+                attributes.namespace,
+                attributes.name
+            ));
+            Ok(())
+        });
+        assert_eq!(user.unwrap(), wanted);
+        assert_eq!(*questions.borrow(), asked);
+    }
+
+    fn user(username: &str, groups: &[&str]) -> UserInfo {
+        UserInfo {
+            username: username.to_owned(),
+            groups: groups.iter().map(|&g| g.to_owned()).collect(),
+            ..UserInfo::default()
+        }
+    }
+
+    #[test]
+    fn who_is_asked_for() {
+        check(&[], None, &[]);
+        check(&[("Impersonate-User", "u")], Some(user("u", &["system:authenticated"])), &["/users/ /u"]);
+        check(
+            &[("Impersonate-User", "u"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b")],
+            Some(user("u", &["a", "b", "system:authenticated"])),
+            &["/users/ /u", "/groups/ /a", "/groups/ /b"],
+        );
+        check(
+            &[("Impersonate-User", "system:serviceaccount:ns:sa")],
+            Some(UserInfo::service_account("ns", "sa")),
+            &["/serviceaccounts/ ns/sa"],
+        );
+        check(
+            &[("Impersonate-User", "system:anonymous")],
+            Some(user("system:anonymous", &["system:unauthenticated"])),
+            &["/users/ /system:anonymous"],
+        );
+        let mut with_extra = user("u", &["system:authenticated"]);
+        with_extra.extra.insert("a/b".to_owned(), vec!["v".to_owned()]);
+        check(
+            &[("Impersonate-User", "u"), ("Impersonate-Extra-a%2fb", "v")],
+            Some(with_extra),
+            &["/users/ /u", "authentication.k8s.io/userextras/a/b /v"],
+        );
+    }
+
+    #[test]
+    fn refusals() {
+        let mut map = HeaderMap::new();
+        map.insert("Impersonate-Group", "system:masters".parse().unwrap());
+        assert!(impersonate(&map, &|_| Ok(())).is_err(), "a group without a user");
+        map.insert("Impersonate-User", "u".parse().unwrap());
+        let refuse_groups = |attributes: &Attributes<'_>| match attributes.resource {
+            "groups" => Err(Status::unauthorized()),
+            _ => Ok(()),
+        };
+        assert!(impersonate(&map, &refuse_groups).is_err());
+    }
+}
