@@ -23,13 +23,7 @@ pub fn bpf_object() -> PathBuf {
 pub fn bpf() -> Result<()> {
     let manifest = repo::root().join("ebpf/programs/Cargo.toml");
     let out = repo::root().join("target/bpf-build");
-    let flags = [
-        "-Cdebuginfo=2",
-        "-Clink-arg=--btf",
-        "-Clinker-flavor=bpf",
-        "--cfg=bpf_target_arch=\"x86_64\"",
-        "--check-cfg=cfg(bpf_target_arch, values(any()))",
-    ];
+    let flags = ["-Cdebuginfo=2", "-Clink-arg=--btf", "--cfg=bpf_target_arch=\"x86_64\""];
     run(Command::new("/usr/bin/cargo")
         .current_dir(repo::root().join("ebpf/programs"))
         .env("RUSTC", "/usr/bin/rustc")
@@ -42,9 +36,13 @@ pub fn bpf() -> Result<()> {
         .arg(&out)
         .arg("--manifest-path")
         .arg(&manifest))?;
-    let built = out.join(BPF_TARGET).join("release/keelson-ebpf");
-    let object = bpf_object();
-    let bytes = fs::read(&built).with_context(|| format!("no kernel object at {}", built.display()))?;
+    let stripped = out.join("keelson.o");
+    fs::copy(out.join(BPF_TARGET).join("release/keelson"), &stripped)
+        .context("no kernel object was built")?;
+    // Debug info has done its work; the rest goes into the binary.
+    run(Command::new("llvm-strip-22").arg("-g").arg(&stripped))?;
+    let (object, bytes) = (bpf_object(), fs::read(&stripped)?);
+    // Left alone when it is the same, so that nothing is built again because of it.
     if fs::read(&object).ok().as_deref() != Some(bytes.as_slice()) {
         fs::create_dir_all(object.parent().context("the object's folder has a parent")?)?;
         fs::write(&object, bytes)?;

@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use xtask::cluster::{self, Cluster, Spec};
 use xtask::run::as_root;
 use xtask::setup::{Need, find_kubectls, setup};
@@ -76,8 +77,18 @@ struct Up {
     built: bool,
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
         Task::Setup => setup(Need::Run),
         Task::Bpf => build::bpf(),
         Task::Build { release } => {

@@ -7,6 +7,7 @@ use std::path::Path;
 /// (package, a file that it installs, what it is for)
 const PACKAGES: &[(&str, &str, &str)] = &[
     ("build-essential", "/usr/bin/g++", "compiles RocksDB"),
+    ("llvm-22", "/usr/bin/llvm-strip-22", "strips the kernel object"),
     ("llvm-22-dev", "/usr/bin/llvm-config-22", "bpf-linker is built against it"),
     ("libpolly-22-dev", "/usr/lib/llvm-22/lib/libPolly.a", "bpf-linker is built against it"),
     ("zlib1g-dev", "/usr/include/zlib.h", "bpf-linker is built against it"),

@@ -35,7 +35,7 @@ const NEVERS: &[Never] = &[
         &["control/", "agent/", "dns/", "xtask/", "tests/", "cli/"],
         "clocks are read at the edge",
     ),
-    never("", "unbounded_channel", &[], "channels are bounded"),
+    never("", concat!("unbounded", "_channel"), &[], "channels are bounded"),
     never(
         "agent/datapath/src/",
         "aya::",
