@@ -1,6 +1,7 @@
 //! The database and the raft node above it, as one thing that can be started and stopped.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,8 +40,8 @@ impl Engine {
         view: &Arc<View>,
     ) -> Result<Engine, OpenError> {
         let dir = home.db();
-        let damaged = |e: std::io::Error| match e.kind() {
-            std::io::ErrorKind::InvalidData => match open_error(&dir, &e.to_string()) {
+        let damaged = |e: io::Error| match e.kind() {
+            io::ErrorKind::InvalidData => match open_error(&dir, &e.to_string()) {
                 OpenError::Io { path, source } => OpenError::Damaged { path, detail: source.to_string() },
                 named => named,
             },
@@ -53,6 +54,12 @@ impl Engine {
         let fault = Arc::new(Fault::default());
         let machine = Machine::open(disk.clone(), view.clone(), fault.clone(), snapshots).map_err(damaged)?;
         let log = LogStore::open(disk.clone(), sync, fault.clone()).map_err(damaged)?;
+        let reached = log.last_index().max(disk.applied().map_err(damaged)?.0.map_or(0, |id| id.index));
+        let mark = home.mark()?;
+        if reached < mark {
+            let detail = format!("its log ends at entry {reached} and was at {mark} before: files were lost");
+            return Err(OpenError::Damaged { path: dir, detail });
+        }
         let raft = Raft::new(MEMBER, config()?, NoPeers, log, machine)
             .await
             .map_err(|e| OpenError::Damaged { path: dir.clone(), detail: e.to_string() })?;
@@ -63,7 +70,7 @@ impl Engine {
                 Ok(engine)
             }
             Err(detail) => {
-                engine.stop(view).await;
+                engine.stop(home, view).await;
                 Err(OpenError::NotReady(detail))
             }
         }
@@ -92,7 +99,7 @@ impl Engine {
     }
 
     /// Stops the node and closes the database.
-    pub async fn stop(self, view: &View) {
+    pub async fn stop(self, home: &Home, view: &View) {
         view.set_disk(None);
         if let Err(e) = self.raft.shutdown().await {
             tracing::error!(error = %e, "the raft node did not stop cleanly");
@@ -100,9 +107,9 @@ impl Engine {
         let Engine { raft, disk, fault } = self;
         drop(raft);
         if fault.get().is_none()
-            && let Err(e) = disk.sync()
+            && let Err(e) = note_position(home, &disk)
         {
-            tracing::warn!(error = %e, "the database was not synced when it was closed");
+            tracing::warn!(error = %e, "the store was not closed cleanly; nothing acknowledged is lost");
         }
         // Its directory can be opened again when the last reader has let go of it.
         let started = Instant::now();
@@ -116,6 +123,13 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
+}
+
+/// Makes everything durable and notes how far it is.
+pub(crate) fn note_position(home: &Home, disk: &Disk) -> io::Result<()> {
+    let (applied, _) = disk.applied()?;
+    disk.sync()?;
+    home.set_mark(applied.map_or(0, |id| id.index))
 }
 
 fn config() -> Result<Arc<Config>, OpenError> {

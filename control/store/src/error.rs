@@ -23,8 +23,7 @@ pub enum OpenError {
     },
     /// A file is damaged.
     #[error(
-        "{path} is damaged: {detail}; nothing was changed. Restore the directory from a backup, or move it away to \
-         start empty"
+        "{path} is damaged: {detail}. Restore the directory from a backup, or move it away to start empty"
     )]
     Damaged {
         /// The file, as exactly as it is known.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! lock         held while a process has the store open
-//! format       what this directory is; written once, before the database exists
+//! format       what this directory is; written once, when the database is made
+//! mark         how far the log was when this was last noted: a database that is behind has lost something
 //! db/          RocksDB
 //! snapshots/   raft snapshots
 //! ```
@@ -68,17 +69,37 @@ impl Home {
             return Ok(());
         }
         let path = self.dir.join("format");
-        let write = || -> io::Result<()> {
-            let new = self.dir.join("format.new");
-            let mut file = File::create(&new)?;
-            file.write_all(FORMAT.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            sync_dir(&self.dir)
-        };
-        write().map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        self.replace("format", FORMAT).map_err(|source| OpenError::Io { path, source })?;
         self.existed = true;
         Ok(())
+    }
+
+    /// The log index that the database must have reached. 0 when none was noted.
+    pub fn mark(&self) -> Result<u64, OpenError> {
+        let path = self.dir.join("mark");
+        match fs::read_to_string(&path) {
+            Ok(text) => text.trim_end().parse().map_err(|_| OpenError::Damaged {
+                path,
+                detail: format!("{:?} is not a number", text.chars().take(40).collect::<String>()),
+            }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(OpenError::Io { path, source }),
+        }
+    }
+
+    /// Notes that everything up to this index is durable.
+    pub fn set_mark(&self, index: u64) -> io::Result<()> {
+        self.replace("mark", &format!("{index}\n"))
+    }
+
+    /// Writes a small file so that after a crash the old or the new one is there.
+    fn replace(&self, name: &str, content: &str) -> io::Result<()> {
+        let new = self.dir.join(format!("{name}.new"));
+        let mut file = File::create(&new)?;
+        file.write_all(content.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, self.dir.join(name))?;
+        sync_dir(&self.dir)
     }
 
     pub fn db(&self) -> PathBuf {

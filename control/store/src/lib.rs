@@ -34,3 +34,6 @@ pub use options::{Options, SyncPolicy, WalSync};
 pub use snapshot::Snapshot;
 pub use store::Store;
 pub use watcher::Watcher;
+
+#[cfg(test)]
+mod tests;

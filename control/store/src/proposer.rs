@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::compact;
 use crate::engine::Engine;
 use crate::error::WriteError;
+use crate::home::Home;
 use crate::object::{Outcome, Write};
 use crate::raft::machine::Machine;
 use crate::raft::types::{Batch, Types};
@@ -49,6 +50,7 @@ pub(crate) enum Exit {
 
 pub(crate) struct Proposer<'a> {
     pub engine: &'a Engine,
+    pub home: &'a Home,
     pub view: &'a Arc<View>,
     pub room: &'a mut Room,
     pub requests: &'a mut mpsc::Receiver<Request>,
@@ -59,7 +61,7 @@ pub(crate) struct Proposer<'a> {
 impl Proposer<'_> {
     /// Serves writes until the store is closed or the engine breaks.
     pub async fn run(self) -> Exit {
-        let Proposer { engine, view, room, requests, stop, history_revisions } = self;
+        let Proposer { engine, home, view, room, requests, stop, history_revisions } = self;
         let mut in_flight = FuturesUnordered::new();
         let mut arrived: Vec<Request> = Vec::with_capacity(BATCH_WRITES);
         let mut house = House { logged: 0, history_revisions, compaction: None };
@@ -91,7 +93,7 @@ impl Proposer<'_> {
                     if let Some(failure) = engine.failure() {
                         break Exit::Failed(explain(&engine.fault, failure));
                     }
-                    house.keep(engine, view).await;
+                    house.keep(engine, home, view).await;
                 }
             }
         };
@@ -180,8 +182,12 @@ struct Compaction {
     task: tokio::task::JoinHandle<std::io::Result<u64>>,
 }
 
+fn disk_position(engine: &Engine) -> std::io::Result<u64> {
+    Ok(engine.disk.applied()?.0.map_or(0, |id| id.index))
+}
+
 impl House {
-    async fn keep(&mut self, engine: &Engine, view: &Arc<View>) {
+    async fn keep(&mut self, engine: &Engine, home: &Home, view: &Arc<View>) {
         let entries = {
             let metrics = engine.raft.metrics();
             let metrics = metrics.borrow_watched();
@@ -189,6 +195,10 @@ impl House {
         };
         if self.logged >= SNAPSHOT_BYTES || entries >= SNAPSHOT_ENTRIES {
             self.logged = 0;
+            // An entry that was applied was durable before.
+            if let Err(e) = disk_position(engine).and_then(|index| home.set_mark(index)) {
+                tracing::warn!(error = %e, "the log's position cannot be noted");
+            }
             if let Err(e) = engine.raft.trigger().snapshot().await {
                 tracing::warn!(error = %e, "no snapshot can be asked for");
             }

@@ -159,12 +159,12 @@ impl Keeper {
         };
         tracing::info!(dir = %home.dir().display(), revision = self.view.revision(), "store open");
         if opened.send(Ok(())).is_err() {
-            engine.stop(&self.view).await;
+            engine.stop(&home, &self.view).await;
             return;
         }
         loop {
-            let exit = self.serve(&engine, &mut room).await;
-            engine.stop(&self.view).await;
+            let exit = self.serve(&engine, &home, &mut room).await;
+            engine.stop(&home, &self.view).await;
             let Exit::Failed(error) = exit else { break };
             tracing::error!(%error, "the store has failed; reads go on, writes are refused until it is open again");
             self.view.set_trouble(Some(error.to_string()));
@@ -181,9 +181,10 @@ impl Keeper {
         }
     }
 
-    async fn serve(&mut self, engine: &Engine, room: &mut Room) -> Exit {
+    async fn serve(&mut self, engine: &Engine, home: &Home, room: &mut Room) -> Exit {
         let proposer = Proposer {
             engine,
+            home,
             view: &self.view,
             room,
             requests: &mut self.queue,

@@ -69,9 +69,9 @@ proptest! {
 fn small_records_come_back() {
     for id in [None, Some(log_id(3, 9))] {
         assert_eq!(decode_log_id(&encode_log_id(id.as_ref())).unwrap(), id);
-        assert_eq!(decode_applied(&encode_applied(id.as_ref(), 77)).unwrap(), (id.clone(), 77));
+        assert_eq!(decode_applied(&encode_applied(id.as_ref(), 77)).unwrap(), (id, 77));
         for membership in [Membership::default(), two_members()] {
-            let members = StoredMembership::new(id.clone(), membership);
+            let members = StoredMembership::new(id, membership);
             assert_eq!(decode_members(&encode_members(&members)).unwrap(), members);
         }
     }

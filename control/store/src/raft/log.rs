@@ -87,6 +87,11 @@ impl LogStore {
         Ok(LogStore { reader: LogReader { disk, tail }, writer })
     }
 
+    /// Index of the last entry, 0 if there never was one.
+    pub fn last_index(&self) -> u64 {
+        self.tail().last.map_or(0, |id| id.index)
+    }
+
     /// Queues a job and waits until it is durable.
     async fn durable(&self, job: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Job) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
@@ -168,7 +173,7 @@ impl RaftLogStorage<Types> for LogStore {
         while tail.entries.back().is_some_and(|e| e.index() >= from) {
             tail.entries.pop_back();
         }
-        tail.last = last.max(tail.purged);
+        tail.last = last.min(tail.last).max(tail.purged);
         tail.flushed = tail.flushed.min(from.saturating_sub(1));
         Ok(())
     }

@@ -1,0 +1,82 @@
+//! An ext4 file system in a file, in a mount namespace of the calling thread: it is gone with the thread, however
+//! that ends.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+
+/// ext4's own way to go down: `FS_IOC_SHUTDOWN`, `_IOR('X', 125, __u32)`.
+const FS_IOC_SHUTDOWN: libc::Ioctl = 0x8004_587d_u32 as libc::Ioctl;
+/// Nothing more reaches the disk, the journal included: as when the power goes.
+const GOING_FLAGS_NOLOGFLUSH: u32 = 2;
+
+pub(crate) struct LoopFs {
+    dir: tempfile::TempDir,
+}
+
+impl LoopFs {
+    /// Runs `test` with a mounted file system, on a thread of its own with a mount namespace of its own.
+    pub fn with<T: Send>(mib: u64, test: impl FnOnce(&LoopFs) -> T + Send) -> T {
+        let run = move || {
+            unshare(CloneFlags::CLONE_NEWNS).expect("this test needs root");
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            let fs = LoopFs { dir: tempfile::tempdir().unwrap() };
+            std::fs::create_dir(fs.path()).unwrap();
+            File::create(fs.image()).unwrap().set_len(mib << 20).unwrap();
+            command("mkfs.ext4", &["-q", "-F", fs.image().to_str().unwrap()]);
+            fs.mount();
+            test(&fs)
+        };
+        std::thread::scope(|scope| match scope.spawn(run).join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("mnt")
+    }
+
+    fn image(&self) -> PathBuf {
+        self.dir.path().join("image")
+    }
+
+    /// `mount -o loop` makes a loop device that goes away with the mount.
+    pub fn mount(&self) {
+        command("mount", &["-o", "loop", self.image().to_str().unwrap(), self.path().to_str().unwrap()]);
+    }
+
+    pub fn unmount(&self) {
+        umount2(&self.path(), MntFlags::empty()).unwrap();
+    }
+
+    /// The power goes.
+    pub fn cut_power(&self) {
+        let dir = File::open(self.path()).unwrap();
+        let flags = GOING_FLAGS_NOLOGFLUSH;
+        // SAFETY: the request reads one u32 through the pointer, which is valid for the call.
+        let result = unsafe { libc::ioctl(dir.as_raw_fd(), FS_IOC_SHUTDOWN, &raw const flags) };
+        assert_eq!(result, 0, "shutdown ioctl: {}", std::io::Error::last_os_error());
+    }
+}
+
+impl Drop for LoopFs {
+    fn drop(&mut self) {
+        // Not mounted is fine; still in use goes away with the namespace.
+        let _ = umount2(&self.path(), MntFlags::MNT_DETACH);
+    }
+}
+
+fn command(program: &str, args: &[&str]) {
+    let output = Command::new(program).args(args).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
