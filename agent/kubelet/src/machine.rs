@@ -1,0 +1,81 @@
+//! Facts about the machine that the node reports: capacity, versions, identities.
+
+use std::path::Path;
+
+/// Read once at start.
+#[derive(Clone, Debug, Default)]
+pub struct MachineFacts {
+    pub cpu_milli: i64,
+    pub memory_bytes: i64,
+    /// Of the file system that holds the kubelet's root.
+    pub disk_bytes: i64,
+    pub pids_max: i64,
+    pub machine_id: String,
+    pub system_uuid: String,
+    pub boot_id: String,
+    pub kernel_version: String,
+    pub os_image: String,
+    /// As Go names it: `amd64`, `arm64`.
+    pub architecture: &'static str,
+}
+
+impl MachineFacts {
+    pub fn read(root_dir: &Path) -> Self {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let kernel = nix::sys::utsname::uname()
+            .map(|u| u.release().to_string_lossy().into_owned())
+            .unwrap_or_default();
+        Self {
+            cpu_milli: i64::try_from(cpus).unwrap_or(1) * 1000,
+            memory_bytes: memory_bytes(&read("/proc/meminfo"), "MemTotal"),
+            disk_bytes: disk_bytes(root_dir),
+            pids_max: read("/proc/sys/kernel/pid_max").trim().parse().unwrap_or(32_768),
+            machine_id: read("/etc/machine-id").trim().to_owned(),
+            system_uuid: read("/sys/class/dmi/id/product_uuid").trim().to_owned(),
+            boot_id: read("/proc/sys/kernel/random/boot_id").trim().to_owned(),
+            kernel_version: kernel,
+            os_image: os_image(&read("/etc/os-release")),
+            architecture: match std::env::consts::ARCH {
+                "x86_64" => "amd64",
+                "aarch64" => "arm64",
+                other => other,
+            },
+        }
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// One line of /proc/meminfo, in bytes.
+pub fn memory_bytes(meminfo: &str, name: &str) -> i64 {
+    let line = meminfo.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+    let kilobytes: i64 =
+        line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or(0);
+    kilobytes * 1024
+}
+
+fn disk_bytes(path: &Path) -> i64 {
+    let Ok(stat) = nix::sys::statvfs::statvfs(path) else { return 0 };
+    i64::try_from(stat.blocks() * stat.fragment_size()).unwrap_or(i64::MAX)
+}
+
+fn os_image(os_release: &str) -> String {
+    let name = os_release.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="));
+    name.map_or_else(|| "Linux".to_owned(), |n| n.trim_matches('"').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files() {
+        let text = "MemTotal:       16318480 kB\nMemFree: 12 kB\n";
+        assert_eq!(memory_bytes(text, "MemTotal"), 16_318_480 * 1024);
+        assert_eq!(memory_bytes(text, "Mem"), 0);
+        assert_eq!(os_image("NAME=x\nPRETTY_NAME=\"Debian 12\"\n"), "Debian 12");
+        assert!(MachineFacts::read(Path::new("/")).memory_bytes > 0);
+    }
+}

@@ -1,0 +1,92 @@
+//! The node's own word: its registration, its Lease and its status.
+
+mod lease;
+mod object;
+mod status;
+
+use crate::actions::Context;
+use keelson_api::resource::Resource;
+use keelson_client::Error;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the status is computed, and sent when it differs.
+const STATUS_PERIOD: Duration = Duration::from_secs(10);
+/// How often it is sent even when nothing changed.
+const REPORT_MS: u64 = 300_000;
+/// How fast the start of the runtime is noticed.
+const NOT_READY_PERIOD: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Registers the node, then renews Lease and status for ever.
+pub(crate) async fn report(context: Arc<Context>) {
+    let lease = lease::renew(Arc::clone(&context));
+    let status = status_loop(Arc::clone(&context));
+    tokio::join!(lease, status);
+}
+
+async fn status_loop(context: Arc<Context>) {
+    let mut node = register(&context).await;
+    let mut sent_at = None;
+    loop {
+        let now = context.clock.now();
+        let observed = status::observe(&context).await;
+        let wanted = status::render(&context, &observed, node.get("status").unwrap_or(&Value::Null), now);
+        let changed = status::differs(node.get("status").unwrap_or(&Value::Null), &wanted);
+        let overdue = sent_at.is_none_or(|at: u64| now.mono >= at + REPORT_MS);
+        if changed || overdue {
+            match send(&context, &wanted).await {
+                Ok(stored) => {
+                    node = stored;
+                    sent_at = Some(now.mono);
+                }
+                Err(error) if error.is_not_found() => {
+                    node = register(&context).await;
+                    sent_at = None;
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the node's status was not written");
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            }
+        }
+        tokio::time::sleep(if observed.ready() { STATUS_PERIOD } else { NOT_READY_PERIOD }).await;
+    }
+}
+
+/// Creates the Node, or brings an existing one's labels up to date; repeats until it is done.
+async fn register(context: &Context) -> Value {
+    let name = context.config.node_name.as_str();
+    loop {
+        let wanted = object::node(context);
+        let result = match context.client.create::<Value>(&Resource::NODES, "", &wanted).await {
+            Err(error) if error.is_already_exists() => {
+                let patch = json!({"metadata": {"labels": wanted.pointer("/metadata/labels")}});
+                context.client.merge_patch::<Value>(&Resource::NODES, "", name, &patch).await
+            }
+            other => other,
+        };
+        match result {
+            Ok(node) => {
+                tracing::info!(node = name, "the node is registered");
+                return node;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the node was not registered");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn send(context: &Context, status: &Value) -> Result<Value, Error> {
+    let name = context.config.node_name.as_str();
+    let patch = json!({"status": status});
+    context
+        .client
+        .patch_subresource(&Resource::NODES, "", name, "status", keelson_client::PatchKind::Strategic, &patch)
+        .await
+}

@@ -1,0 +1,22 @@
+//! One pod as data: its spec, its state machine, its status.
+//!
+//! Everything here is pure: no IO, no clock, no randomness. Executors elsewhere perform the commands.
+
+pub mod backoff;
+pub mod container;
+mod ending;
+pub mod event;
+pub mod hash;
+mod live;
+pub mod machine;
+mod observe;
+pub mod patch;
+pub mod probe;
+pub mod quantity;
+pub mod spec;
+pub mod status;
+pub mod time;
+
+pub use event::{Command, ContainerSeen, Failure, Observation, PodEvent, RunState, SandboxSeen};
+pub use machine::Machine;
+pub use spec::Pod;

@@ -1,0 +1,10 @@
+//! The kubelet's loop: one task that owns every pod's machine.
+
+mod directory;
+mod look;
+mod pods;
+mod writer;
+
+pub use directory::{Directory, PodEntry};
+pub(crate) use look::watch_runtime;
+pub(crate) use pods::Loop;

@@ -1,0 +1,1 @@
+//! Tests of the kubelet against a real containerd.
