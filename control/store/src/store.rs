@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// Closes the store: writes already taken are finished, others refused, and the directory is free when this
-    /// returns. Watchers that wait go on waiting; end them first.
+    /// returns. Watchers get what is left for them and then [`HistoryError::Closed`].
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
         let mut stopped = self.stopped.clone();
@@ -164,17 +164,20 @@ impl Keeper {
         }
         loop {
             let exit = self.serve(&engine, &home, &mut room).await;
-            engine.stop(&home, &self.view).await;
-            let Exit::Failed(error) = exit else { break };
+            let Exit::Failed(error) = exit else {
+                engine.stop(&home, &self.view).await;
+                break;
+            };
             tracing::error!(%error, "the store has failed; reads go on, writes are refused until it is open again");
             self.view.set_trouble(Some(error.to_string()));
-            engine = match self.reopen(&mut home, &sync, &mut room, error).await {
+            engine = match self.reopen(engine, &mut home, &sync, &mut room, error).await {
                 Some(engine) => engine,
                 None => break,
             };
             self.view.set_trouble(None);
             tracing::info!(revision = self.view.revision(), "store open again");
         }
+        self.view.close();
         self.queue.close();
         while let Some(request) = self.queue.recv().await {
             refuse(&mut vec![request], &WriteError::ShuttingDown);
@@ -194,33 +197,52 @@ impl Keeper {
         proposer.run().await
     }
 
-    /// Tries to open the engine again, and refuses writes meanwhile. `None`: the store is being closed.
+    /// Opens the engine afresh when there is hope, and refuses writes meanwhile; the broken one serves reads as
+    /// long as possible. `None`: the store is being closed, and everything is stopped.
     async fn reopen(
         &mut self,
+        broken: Engine,
         home: &mut Home,
         sync: &Arc<dyn SyncPolicy>,
         room: &mut Room,
         mut error: WriteError,
     ) -> Option<Engine> {
+        let mut broken = Some(broken);
         loop {
-            let wait = tokio::time::sleep(RETRY);
-            tokio::pin!(wait);
-            loop {
-                tokio::select! {
-                    () = &mut wait => break,
-                    _ = self.stopping.wait_for(|stop| *stop) => return None,
-                    request = self.queue.recv() => refuse(&mut vec![request?], &error),
+            if !self.refuse_for(RETRY, &error).await {
+                if let Some(broken) = broken.take() {
+                    broken.stop(home, &self.view).await;
                 }
+                return None;
             }
             if let Err(full) = room.check() {
                 error = full;
-                continue;
-            }
-            match Engine::start(home, sync.clone(), &self.view).await {
-                Ok(engine) => return Some(engine),
-                Err(e) => error = WriteError::Io(e.to_string()),
+            } else {
+                if let Some(broken) = broken.take() {
+                    broken.stop(home, &self.view).await;
+                }
+                match Engine::start(home, sync.clone(), &self.view).await {
+                    Ok(engine) => return Some(engine),
+                    Err(e) => error = WriteError::Io(e.to_string()),
+                }
             }
             self.view.set_trouble(Some(error.to_string()));
+        }
+    }
+
+    /// Answers every write with the error for a while. False: the store is being closed.
+    async fn refuse_for(&mut self, time: Duration, error: &WriteError) -> bool {
+        let wait = tokio::time::sleep(time);
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                () = &mut wait => return true,
+                _ = self.stopping.wait_for(|stop| *stop) => return false,
+                request = self.queue.recv() => match request {
+                    Some(request) => refuse(&mut vec![request], error),
+                    None => return false,
+                },
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ pub(crate) struct View {
     /// History up to here was asked to be dropped.
     compacted: AtomicU64,
     disk: ArcSwapOption<Disk>,
+    disk_changed: watch::Sender<()>,
+    closed: AtomicBool,
     trouble: ArcSwapOption<String>,
     max_events: usize,
     max_bytes: usize,
@@ -59,6 +61,8 @@ impl View {
             revision: AtomicU64::new(0),
             compacted: AtomicU64::new(0),
             disk: ArcSwapOption::const_empty(),
+            disk_changed: watch::Sender::new(()),
+            closed: AtomicBool::new(false),
             trouble: ArcSwapOption::const_empty(),
             max_events,
             max_bytes,
@@ -116,6 +120,35 @@ impl View {
 
     pub fn set_disk(&self, disk: Option<Arc<Disk>>) {
         self.disk.store(disk);
+        self.disk_changed.send_replace(());
+    }
+
+    /// Waits until the database is open, or the store closed for good.
+    pub async fn disk_open(&self) -> Result<(), HistoryError> {
+        let mut changed = self.disk_changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            if self.is_closed() {
+                return Err(HistoryError::Closed);
+            }
+            if self.disk.load().is_some() {
+                return Ok(());
+            }
+            changed.changed().await.map_err(|_| HistoryError::Closed)?;
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The store is closed for good: whoever waits for a change is told.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.set_disk(None);
+        for kind in self.kinds.load().values() {
+            kind.changed.send_modify(|_| ());
+        }
     }
 
     /// Why writes are refused; `None` when all is well.
@@ -180,10 +213,11 @@ impl View {
     }
 
     fn no_disk(&self) -> HistoryError {
-        match self.trouble() {
-            Some(trouble) => HistoryError::Io(trouble.to_string()),
-            None => HistoryError::Closed,
+        if self.is_closed() {
+            return HistoryError::Closed;
         }
+        let trouble = self.trouble();
+        HistoryError::Io(trouble.map_or_else(|| "the database is being opened".into(), |t| t.to_string()))
     }
 }
 

@@ -43,14 +43,17 @@ impl Watcher {
         Watcher { view, kind, prefix: prefix.into(), after, position: None, page: VecDeque::new(), changed }
     }
 
-    /// The next event; waits until there is one. Safe to drop half-way: nothing is lost.
+    /// The next event; waits until there is one, or the store is closed. Safe to drop half-way: nothing is lost.
     pub async fn next(&mut self) -> Result<Arc<Event>, HistoryError> {
         loop {
             self.changed.borrow_and_update();
             match self.step() {
                 Step::Event(event) => return Ok(event),
+                Step::Wait if self.view.is_closed() => return Err(HistoryError::Closed),
                 Step::Wait => self.changed.changed().await.map_err(|_| HistoryError::Closed)?,
                 Step::Disk => {
+                    // After a failure the database is closed for a moment.
+                    self.view.disk_open().await?;
                     let (view, kind, after) = (self.view.clone(), self.kind.clone(), self.after);
                     let read = move || view.events_from_disk(&kind, after, PAGE);
                     let page = tokio::task::spawn_blocking(read).await;

@@ -96,7 +96,10 @@ async fn waiting_watchers_wake_and_a_dropped_wait_loses_nothing() {
     assert_eq!(revision, 1);
     done(&store, put("other/kind", Expect::Any, "x")).await;
     assert_eq!(watcher.next().await.unwrap().revision, 2);
+    let waiting = tokio::spawn(async move { watcher.next().await });
     store.shutdown().await;
+    let end = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    assert_eq!(end, Err(HistoryError::Closed));
 }
 
 /// Lists of every revision that was ever reached, from memory, from disk, and after a restart.

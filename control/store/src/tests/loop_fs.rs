@@ -1,5 +1,5 @@
-//! An ext4 file system in a file, in a mount namespace of the calling thread: it is gone with the thread, however
-//! that ends.
+//! An ext4 file system in a file, in a process and a mount namespace of its own: it is gone with the process,
+//! however that ends.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -14,28 +14,39 @@ const FS_IOC_SHUTDOWN: libc::Ioctl = 0x8004_587d_u32 as libc::Ioctl;
 /// Nothing more reaches the disk, the journal included: as when the power goes.
 const GOING_FLAGS_NOLOGFLUSH: u32 = 2;
 
+/// Set in the child, to the test's name.
+const CHILD: &str = "KEELSON_STORE_LOOP_TEST";
+const DONE: &str = "the body came to its end";
+
 pub(crate) struct LoopFs {
     dir: tempfile::TempDir,
 }
 
 impl LoopFs {
-    /// Runs `test` with a mounted file system, on a thread of its own with a mount namespace of its own.
-    pub fn with<T: Send>(mib: u64, test: impl FnOnce(&LoopFs) -> T + Send) -> T {
-        let run = move || {
-            unshare(CloneFlags::CLONE_NEWNS).expect("this test needs root");
-            let none = None::<&str>;
-            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-            let fs = LoopFs { dir: tempfile::tempdir().unwrap() };
-            std::fs::create_dir(fs.path()).unwrap();
-            File::create(fs.image()).unwrap().set_len(mib << 20).unwrap();
-            command("mkfs.ext4", &["-q", "-F", fs.image().to_str().unwrap()]);
-            fs.mount();
-            test(&fs)
-        };
-        std::thread::scope(|scope| match scope.spawn(run).join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+    /// Runs `body` with a mounted file system, in a child process: this test binary again, with the test `name`
+    /// alone. (RocksDB's threads belong to the process, so a namespace of a thread would not do.)
+    pub fn with(name: &str, mib: u64, body: impl FnOnce(&LoopFs)) {
+        if std::env::var(CHILD).as_deref() != Ok(name) {
+            let output = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", name, "--nocapture"])
+                .env(CHILD, name)
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{text}");
+            assert!(text.contains(DONE), "the child did not run {name}: {text}");
+            return;
+        }
+        unshare(CloneFlags::CLONE_NEWNS).expect("this test needs root");
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        let fs = LoopFs { dir: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(fs.path()).unwrap();
+        File::create(fs.image()).unwrap().set_len(mib << 20).unwrap();
+        command("mkfs.ext4", &["-q", "-F", fs.image().to_str().unwrap()]);
+        fs.mount();
+        body(&fs);
+        println!("{DONE}");
     }
 
     pub fn path(&self) -> PathBuf {

@@ -64,25 +64,27 @@ async fn count_lost(fs: &LoopFs, acknowledged: &[(String, u64)]) -> usize {
     lost
 }
 
-fn lost_after_power_loss(sync: Box<dyn SyncPolicy>) -> (usize, usize) {
-    LoopFs::with(256, |fs| {
-        let acknowledged = block_on(write_until_power_loss(fs, sync));
-        fs.unmount();
-        fs.mount();
-        (block_on(count_lost(fs, &acknowledged)), acknowledged.len())
-    })
+fn lost_after_power_loss(fs: &LoopFs, sync: Box<dyn SyncPolicy>) -> (usize, usize) {
+    let acknowledged = block_on(write_until_power_loss(fs, sync));
+    fs.unmount();
+    fs.mount();
+    (block_on(count_lost(fs, &acknowledged)), acknowledged.len())
 }
 
 #[test]
 fn every_acknowledged_write_survives_power_loss() {
-    let (lost, acknowledged) = lost_after_power_loss(Box::new(WalSync));
-    assert!(acknowledged > 200, "only {acknowledged} writes were acknowledged");
-    assert_eq!(lost, 0, "of {acknowledged}");
+    LoopFs::with("tests::power_loss::every_acknowledged_write_survives_power_loss", 256, |fs| {
+        let (lost, acknowledged) = lost_after_power_loss(fs, Box::new(WalSync));
+        assert!(acknowledged > 200, "only {acknowledged} writes were acknowledged");
+        assert_eq!(lost, 0, "of {acknowledged}");
+    });
 }
 
 /// The test above can fail: with the sync taken out it does.
 #[test]
 fn without_the_sync_acknowledged_writes_are_lost() {
-    let (lost, acknowledged) = lost_after_power_loss(Box::new(NoSync));
-    assert!(lost > 0, "none of {acknowledged} writes was lost: this test proves nothing");
+    LoopFs::with("tests::power_loss::without_the_sync_acknowledged_writes_are_lost", 256, |fs| {
+        let (lost, acknowledged) = lost_after_power_loss(fs, Box::new(NoSync));
+        assert!(lost > 0, "none of {acknowledged} writes was lost: this test proves nothing");
+    });
 }

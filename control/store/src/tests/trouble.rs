@@ -151,8 +151,8 @@ async fn a_disk_that_is_full_at_the_sync_refuses_writes_and_recovers() {
 }
 
 /// A real file system that fills up: with the reserve, and without it so that the database itself runs out.
-fn fills_up(reserve_bytes: u64) {
-    LoopFs::with(96, |fs| {
+fn fills_up(test: &str, reserve_bytes: u64) {
+    LoopFs::with(&format!("tests::trouble::{test}"), 96, |fs| {
         let home = fs.path().join("store");
         let options = || Options { reserve_bytes, ..Options::new(&home) };
         block_on(async {
@@ -196,7 +196,10 @@ fn fills_up(reserve_bytes: u64) {
             let store = Store::open(options()).await.unwrap();
             assert_eq!(contents(&store.snapshot(KIND)), now);
             let there: std::collections::BTreeSet<_> = now.iter().map(|(_, revision)| *revision).collect();
-            assert!(acknowledged.iter().all(|revision| there.contains(revision)), "an acknowledged write is gone");
+            assert!(
+                acknowledged.iter().all(|revision| there.contains(revision)),
+                "an acknowledged write is gone"
+            );
             store.shutdown().await;
         });
     });
@@ -204,10 +207,10 @@ fn fills_up(reserve_bytes: u64) {
 
 #[test]
 fn a_disk_that_fills_up_refuses_writes_early_and_recovers() {
-    fills_up(64 << 20);
+    fills_up("a_disk_that_fills_up_refuses_writes_early_and_recovers", 64 << 20);
 }
 
 #[test]
 fn a_disk_that_is_full_to_the_last_byte_loses_nothing_and_recovers() {
-    fills_up(0);
+    fills_up("a_disk_that_is_full_to_the_last_byte_loses_nothing_and_recovers", 0);
 }
