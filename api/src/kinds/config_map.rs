@@ -22,6 +22,7 @@ pub(super) static KIND: KindDef = KindDef {
     selectable: &[],
     strategy: &ConfigMap,
     deprecation: "",
+    view: None,
 };
 
 struct ConfigMap;

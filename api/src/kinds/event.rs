@@ -55,6 +55,7 @@ pub(super) static KIND: KindDef = KindDef {
     ],
     strategy: &Event,
     deprecation: "",
+    view: None,
 };
 
 fn involved(object: &Value, field: &str) -> String {

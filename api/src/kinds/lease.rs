@@ -21,6 +21,7 @@ pub(super) static KIND: KindDef = KindDef {
     selectable: &[],
     strategy: &Lease,
     deprecation: "",
+    view: None,
 };
 
 struct Lease;

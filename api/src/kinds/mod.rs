@@ -1,17 +1,32 @@
 //! The kinds that the API serves. One file per kind; `registry` lists them, and the machinery knows no other
 //! way to a kind than its `KindDef`.
 
+mod cluster_role;
+mod cluster_role_binding;
 mod config_map;
+pub mod csr;
+mod deployment;
+mod endpoint_slice;
+mod endpoints;
 mod event;
+mod event_v1;
 mod generation;
 mod lease;
 pub mod namespace;
+mod network_policy;
 mod node;
 pub mod pod;
+mod rbac;
 mod registry;
+mod replica_set;
+mod reviews;
+mod role;
+mod role_binding;
 mod row;
+pub mod scale;
 mod secret;
 pub mod service;
+mod service_account;
 
 pub use registry::{by_kind, find, registry};
 
@@ -48,6 +63,18 @@ pub struct KindDef {
     pub strategy: &'static dyn Strategy,
     /// The warning that every request for this kind is answered with, in whatever verb; empty for none.
     pub deprecation: &'static str,
+    /// Set when the objects of this kind are those of another one in another form.
+    pub view: Option<View>,
+}
+
+/// A kind whose objects are stored as another kind's.
+pub struct View {
+    /// The kind that is stored.
+    pub of: &'static KindDef,
+    /// Turns an object of the view into a stored one. Idempotent.
+    pub to_stored: fn(&mut Value),
+    /// Turns a stored object into one of the view. Idempotent.
+    pub from_stored: fn(&mut Value),
 }
 
 impl KindDef {

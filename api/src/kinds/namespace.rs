@@ -33,6 +33,7 @@ pub(super) static KIND: KindDef = KindDef {
     ],
     strategy: &Namespace,
     deprecation: "",
+    view: None,
 };
 
 struct Namespace;

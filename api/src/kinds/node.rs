@@ -43,6 +43,7 @@ pub(super) static KIND: KindDef = KindDef {
     selectable: &[("spec.unschedulable", |object| flag(at(object, "spec"), "unschedulable").to_string())],
     strategy: &Node,
     deprecation: "",
+    view: None,
 };
 
 struct Node;

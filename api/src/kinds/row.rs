@@ -1,6 +1,7 @@
 //! Cells that many kinds have in their Table form.
 
 use crate::age;
+use crate::selector::LabelSelector;
 use crate::validation::value::{dig, entries, text};
 use serde_json::Value;
 
@@ -43,4 +44,13 @@ pub(super) fn containers(pod_spec: &Value) -> (String, String) {
         list.iter().map(|container| text(container, key)).collect::<Vec<_>>().join(",")
     };
     (join("name"), join("image"))
+}
+
+/// A label selector as text, or `<none>` for one that matches everything.
+pub(super) fn selector(selector: &Value) -> String {
+    match LabelSelector::from_object(selector) {
+        Ok(parsed) if parsed.is_empty() => NONE.to_owned(),
+        Ok(parsed) => parsed.to_string(),
+        Err(_) => "<error>".to_owned(),
+    }
 }

@@ -24,6 +24,7 @@ pub(super) static KIND: KindDef = KindDef {
     selectable: &[("type", |object| text(object, "type").to_owned())],
     strategy: &Secret,
     deprecation: "",
+    view: None,
 };
 
 struct Secret;

@@ -1,15 +1,20 @@
 //! Pod: containers that run together on a node.
 
+mod bind;
 pub mod qos;
 mod row;
+mod update;
+
+pub use bind::{bind, validate_binding};
 
 use super::{
     AGE, ALL_VERBS, KindDef, NAME, Strategy, Subresource, TableDef, column, generation, status_of, wide,
 };
+use crate::field::{FieldError, FieldErrors, Path};
 use crate::validation::value::{
     at, carry_over, default_to, flag, int, list, list_mut, object_mut, remove, set, text,
 };
-use crate::validation::{network, pod_defaults};
+use crate::validation::{network, pod_defaults, pod_spec};
 use serde_json::{Value, json};
 
 pub(super) static KIND: KindDef = KindDef {
@@ -58,6 +63,7 @@ pub(super) static KIND: KindDef = KindDef {
     ],
     strategy: &Pod,
     deprecation: "",
+    view: None,
 };
 
 fn first_address(object: &Value) -> String {
@@ -112,8 +118,31 @@ impl Strategy for Pod {
         }
     }
 
-    fn allows_unconditional_update(&self) -> bool {
-        true
+    fn validate(&self, object: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        pod_spec::pod(object, &mut errors);
+        let (spec, path) = (at(object, "spec"), Path::new("spec"));
+        if !list(spec, "ephemeralContainers").is_empty() {
+            errors.push(FieldError::forbidden(&path.child("ephemeralContainers"), "cannot be set on create"));
+        }
+        if !text(spec, "nodeName").is_empty() && !list(spec, "schedulingGates").is_empty() {
+            let why = "cannot be set until all schedulingGates have been cleared";
+            errors.push(FieldError::forbidden(&path.child("nodeName"), why));
+        }
+        errors
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        pod_spec::pod(new, &mut errors);
+        update::spec(new, old, &mut errors);
+        errors
+    }
+
+    fn validate_subresource_update(&self, _subresource: &str, new: &Value, old: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        update::status(new, old, &mut errors);
+        errors
     }
 
     fn default_grace_period_seconds(&self, object: &Value) -> Option<i64> {

@@ -4,6 +4,7 @@ mod allocation;
 mod families;
 mod prepare;
 mod row;
+mod validate;
 
 pub use allocation::{
     NODE_PORTS, NodePortNeed, cluster_ip_out_of_range, cluster_ip_taken, cluster_ips, is_headless,
@@ -13,6 +14,7 @@ pub use allocation::{
 pub use families::complete_families;
 
 use super::{AGE, ALL_VERBS, KindDef, NAME, Strategy, TableDef, column, status_of, wide};
+use crate::field::FieldErrors;
 use crate::names;
 use crate::validation::value::{at, carry_over, object_mut, set, text};
 use serde_json::{Value, json};
@@ -47,6 +49,7 @@ pub(super) static KIND: KindDef = KindDef {
     ],
     strategy: &Service,
     deprecation: "",
+    view: None,
 };
 
 struct Service;
@@ -75,6 +78,25 @@ impl Strategy for Service {
 
     fn prepare_subresource_update(&self, _subresource: &str, new: &mut Value, old: &Value) {
         carry_over(new, old, "spec");
+    }
+
+    fn validate(&self, object: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validate::service(object, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validate::update(new, old, &mut errors);
+        validate::service(new, &mut errors);
+        errors
+    }
+
+    fn validate_subresource_update(&self, _subresource: &str, new: &Value, _old: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validate::status(new, &mut errors);
+        errors
     }
 
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
