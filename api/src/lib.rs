@@ -13,6 +13,7 @@ pub mod identity;
 pub mod kinds;
 pub mod meta;
 pub mod names;
+pub mod patch;
 pub mod quantity;
 pub mod resource;
 pub mod schema;

@@ -169,8 +169,11 @@ impl Status {
     pub fn to_object(&self) -> Value {
         let mut object = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            object["reason"] = Value::String(self.reason.clone());
+        }
         if let Some(details) = &self.details {
             object["details"] = serde_json::to_value(details).unwrap_or_default();
         }

@@ -73,6 +73,11 @@ pub fn parse_json(body: &[u8]) -> Result<Value, SyntaxError> {
     reader::untyped(body).map_err(|error| syntax::go_error(body, &error))
 }
 
+/// Untyped JSON with notes on its duplicate keys.
+pub(crate) fn parse_noting(body: &[u8]) -> Result<(Value, schema::Notes), SyntaxError> {
+    reader::noting(body).map_err(|error| syntax::go_error(body, &error))
+}
+
 /// Untyped YAML (one document); duplicate keys: the last counts.
 pub fn parse_yaml(body: &[u8]) -> Result<Value, SyntaxError> {
     yaml::parse(body).map(|parsed| parsed.value)

@@ -28,11 +28,26 @@ struct Seed<'a> {
     notes: Option<&'a mut Notes>,
     at: &'a At<'a>,
     shape: Option<&'static Shape>,
+    /// Duplicate keys count even where the shape is not known.
+    everywhere: bool,
+}
+
+/// Any JSON value, with its duplicate keys.
+pub(super) fn noting(body: &[u8]) -> Result<(Value, Notes), serde_json::Error> {
+    let mut notes = Notes::default();
+    let value = read(body, |deserializer| {
+        notes = Notes::default();
+        Seed { notes: Some(&mut notes), at: &At::Root, shape: None, everywhere: true }
+            .deserialize(deserializer)
+    })?;
+    Ok((value, notes))
 }
 
 /// Any JSON value.
 pub(super) fn untyped(body: &[u8]) -> Result<Value, serde_json::Error> {
-    read(body, |deserializer| Seed { notes: None, at: &At::Root, shape: None }.deserialize(deserializer))
+    read(body, |deserializer| {
+        Seed { notes: None, at: &At::Root, shape: None, everywhere: false }.deserialize(deserializer)
+    })
 }
 
 /// A JSON value of the type `schema`. Unknown fields are dropped, and noted when `noting`.
@@ -42,7 +57,7 @@ pub(super) fn typed(body: &[u8], schema: &str, noting: bool) -> Result<(Value, N
     let value = read(body, |deserializer| {
         notes = Notes::default();
         let notes = noting.then_some(&mut notes);
-        Seed { notes, at: &At::Root, shape }.deserialize(deserializer)
+        Seed { notes, at: &At::Root, shape, everywhere: false }.deserialize(deserializer)
     })?;
     Ok((value, notes))
 }
@@ -117,7 +132,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut list = Vec::new();
         loop {
             let at = At::Index(self.at, list.len());
-            let seed = Seed { notes: self.notes.as_deref_mut(), at: &at, shape: item };
+            let seed =
+                Seed { notes: self.notes.as_deref_mut(), at: &at, shape: item, everywhere: self.everywhere };
             match sequence.next_element_seed(seed)? {
                 Some(value) => list.push(value),
                 None => return Ok(Value::Array(list)),
@@ -132,7 +148,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             _ => None,
         };
         // Keys of what has no known shape are nobody's fields.
-        let counted = matches!(self.shape, Some(Shape::Object(_) | Shape::Map(_)));
+        let counted = self.everywhere || matches!(self.shape, Some(Shape::Object(_) | Shape::Map(_)));
         let mut map = Map::new();
         while let Some(name) = entries.next_key::<String>()? {
             let at = At::Name(self.at, &name);
@@ -151,7 +167,12 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 _ => None,
             };
             let duplicate = counted && map.contains_key(&name);
-            let value = entries.next_value_seed(Seed { notes: self.notes.as_deref_mut(), at: &at, shape })?;
+            let value = entries.next_value_seed(Seed {
+                notes: self.notes.as_deref_mut(),
+                at: &at,
+                shape,
+                everywhere: self.everywhere,
+            })?;
             if let (true, Some(notes)) = (duplicate, &mut self.notes) {
                 notes.push(format!("duplicate field \"{}\"", at.path()));
             }

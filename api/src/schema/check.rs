@@ -21,6 +21,15 @@ pub enum DecodeError {
     Strict(Vec<String>),
 }
 
+/// Whose words an error has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// Go's JSON decoder, which reads bodies.
+    Decoder,
+    /// Kubernetes' converter, which turns what a strategic merge patch gives into an object.
+    Converter,
+}
+
 /// Unknown and duplicate fields, in the order they were met; each once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Notes(Vec<String>);
@@ -30,6 +39,11 @@ impl Notes {
         if self.0.len() < NOTES_MAX && !self.0.contains(&note) {
             self.0.push(note);
         }
+    }
+
+    /// Adds what was found later.
+    pub(crate) fn append(&mut self, later: Notes) {
+        later.0.into_iter().for_each(|note| self.push(note));
     }
 
     /// Puts `first` before what is there.
@@ -131,9 +145,32 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
+/// Go's kind of a decoded value.
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+        other => go_type(other),
+    }
+}
+
+/// Go's type of a decoded value.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(n) if n.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 struct Checker<'t> {
     table: &'t Table,
     noting: bool,
+    words: Words,
     notes: Notes,
     /// The first value of a wrong type; Go goes on and reports it at the end.
     wrong_type: Option<String>,
@@ -143,11 +180,22 @@ struct Checker<'t> {
 
 /// Checks `object` against the type, changes it to canonical form and notes unknown fields when `noting`.
 pub(crate) fn check(type_name: &str, object: &mut Value, noting: bool) -> Result<Notes, DecodeError> {
+    check_with(type_name, object, noting, Words::Decoder)
+}
+
+/// `check` in the words of whom Kubernetes has do it.
+pub(crate) fn check_with(
+    type_name: &str,
+    object: &mut Value,
+    noting: bool,
+    words: Words,
+) -> Result<Notes, DecodeError> {
     let table = table();
     let Some(id) = table.find(type_name) else {
         return Err(DecodeError::Type(format!("no type {type_name:?} is known")));
     };
-    let mut checker = Checker { table, noting, notes: Notes::default(), wrong_type: None, malformed: None };
+    let mut checker =
+        Checker { table, noting, words, notes: Notes::default(), wrong_type: None, malformed: None };
     if object.is_null() {
         *object = Value::Object(Map::new());
     }
@@ -159,10 +207,25 @@ pub(crate) fn check(type_name: &str, object: &mut Value, noting: bool) -> Result
 }
 
 impl Checker<'_> {
-    fn wrong(&mut self, place: &Place<'_>, got: &str, wanted: &str) {
-        if self.wrong_type.is_none() {
-            self.wrong_type = Some(type_error(place, got, wanted));
+    fn wrong(&mut self, place: &Place<'_>, value: &Value, shape: &Shape, go: Option<&str>) {
+        if self.wrong_type.is_some() {
+            return;
         }
+        let wanted = self.go_name(shape, go);
+        self.wrong_type = Some(match (self.words, value, shape) {
+            (Words::Decoder, Value::Number(n), Shape::Int32 | Shape::Int64) => {
+                type_error(place, &format!("number {n}"), &wanted)
+            }
+            (Words::Decoder, _, _) => type_error(place, kind_of(value), &wanted),
+            (Words::Converter, _, Shape::Object(_)) => {
+                format!("cannot restore struct from: {}", go_kind(value))
+            }
+            (Words::Converter, _, Shape::List(_) | Shape::Bytes) => {
+                format!("cannot restore slice from {}", go_kind(value))
+            }
+            (Words::Converter, _, Shape::Map(_)) => format!("cannot restore map from {}", go_kind(value)),
+            (Words::Converter, _, _) => format!("cannot convert {} to {wanted}", go_type(value)),
+        });
     }
 
     fn object(&mut self, place: &Place<'_>, owner: &Type, map: &mut Map<String, Value>) {
@@ -213,10 +276,6 @@ impl Checker<'_> {
             (Shape::Double, Value::Number(_)) => {}
             (Shape::Int32, Value::Number(n)) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {}
             (Shape::Int64, Value::Number(n)) if n.is_i64() => {}
-            (Shape::Int32 | Shape::Int64, Value::Number(n)) => {
-                let (got, wanted) = (format!("number {n}"), self.go_name(shape, go));
-                self.wrong(place, &got, &wanted);
-            }
             (Shape::Bytes, Value::String(text)) => match base64::canonical(text) {
                 Ok(None) => {}
                 Ok(Some(canonical)) => *text = canonical,
@@ -228,15 +287,13 @@ impl Checker<'_> {
             (Shape::Time | Shape::MicroTime | Shape::Quantity | Shape::IntOrString, _) => {
                 self.parsed(place, shape, value);
             }
-            (_, other) => {
-                let (got, wanted) = (kind_of(other), self.go_name(shape, go));
-                self.wrong(place, got, &wanted);
-            }
+            (_, other) => self.wrong(place, other, shape, go),
         }
     }
 
     /// Values with a form of their own; their errors end the decoding.
     fn parsed(&mut self, place: &Place<'_>, shape: &Shape, value: &mut Value) {
+        let place = if self.words == Words::Decoder { place } else { &Place::Root };
         let result = match shape {
             Shape::Quantity => canonical_quantity(value),
             Shape::IntOrString => check_int_or_string(place, value),

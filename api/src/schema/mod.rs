@@ -15,7 +15,7 @@ pub use complete::complete;
 pub use openapi::{openapi_v2, openapi_v3};
 pub use table::{Field, GroupVersionKind, ListType, PatchStrategy, Shape, Table, Type, TypeId, table};
 
-pub(crate) use check::{Notes, check};
+pub(crate) use check::{Notes, Words, check, check_with};
 
 use serde_json::Value;
 
