@@ -4,6 +4,7 @@
 //! what is shipped.
 #![allow(clippy::print_stdout, reason = "its output is for the developer at the terminal")]
 
+pub mod bench;
 pub mod build;
 pub mod cluster;
 pub mod images;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use xtask::cluster::{self, Cluster, Spec};
 use xtask::run::as_root;
 use xtask::setup::{Need, find_kubectls, setup};
-use xtask::{build, images, suite, verify};
+use xtask::{bench, build, images, suite, verify};
 
 /// Builds, runs and tests Keelson.
 #[derive(Parser)]
@@ -51,6 +51,12 @@ enum Task {
         /// Only this crate's tests (may be given several times)
         #[arg(short, long)]
         package: Vec<String>,
+    },
+    /// Measure an optimised build: api, footprint or start; JSON on stdout
+    Bench {
+        /// Only this one; all when absent
+        #[arg(value_parser = bench::NAMES)]
+        name: Option<String>,
     },
     /// Check formatting, house rules, licences and clippy; writes nothing
     Verify,
@@ -111,6 +117,7 @@ fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Test { filter, package } => suite::test(filter.as_deref(), &package),
+        Task::Bench { name } => bench::run(name.as_deref()),
         Task::Verify => verify::verify(),
         Task::Fix => verify::fix(),
     }

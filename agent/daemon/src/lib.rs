@@ -5,6 +5,7 @@
 mod agent;
 pub mod config;
 pub mod containerd;
+mod host;
 pub mod images;
 pub mod join;
 pub mod preflight;

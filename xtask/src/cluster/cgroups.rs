@@ -46,7 +46,8 @@ fn subtree(dir: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn processes(names: &Names) -> Vec<i32> {
+/// Every process of the cluster.
+pub fn processes(names: &Names) -> Vec<i32> {
     let mut pids = Vec::new();
     for folder in folders(names).iter().flat_map(|f| subtree(f)) {
         let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();

@@ -12,7 +12,7 @@ mod nodes;
 mod process;
 mod ready;
 
-pub use cgroups::v2_root;
+pub use cgroups::{processes, v2_root};
 pub use names::Names;
 pub use process::{Daemon, in_netns};
 
@@ -50,6 +50,15 @@ impl Cluster {
     /// Brings a cluster up and returns when all nodes are Ready. What a dead cluster left at the same place is
     /// removed first; a living one is an error.
     pub fn up(spec: Spec) -> Result<Self> {
+        let cluster = Self::prepare(spec)?;
+        match cluster.start() {
+            Ok(()) => Ok(cluster),
+            Err(error) => Err(error.context(format!("see the logs in {}", cluster.names.logs().display()))),
+        }
+    }
+
+    /// Makes the folders and the network of a cluster without starting anything.
+    pub fn prepare(spec: Spec) -> Result<Self> {
         let names = Names::of(&spec.state);
         if nodes::is_running(&names) {
             bail!(
@@ -59,22 +68,19 @@ impl Cluster {
         }
         remove(&names)?;
         let cluster = Self { names, spec };
-        match cluster.start() {
-            Ok(()) => Ok(cluster),
-            Err(error) => Err(error.context(format!("see the logs in {}", cluster.names.logs().display()))),
-        }
+        cluster.say(format_args!("state in {}", cluster.spec.state.display()));
+        fs::create_dir_all(cluster.names.logs())?;
+        let network = network::create(&cluster.names, cluster.spec.nodes)?;
+        cluster.say(format_args!("underlay {} on bridge {}", network.subnet(), cluster.names.bridge()));
+        Ok(cluster)
     }
 
     fn start(&self) -> Result<()> {
-        self.say(format_args!("state in {}", self.spec.state.display()));
-        fs::create_dir_all(self.names.logs())?;
-        let network = network::create(&self.names, self.spec.nodes)?;
-        self.say(format_args!("underlay {} on bridge {}", network.subnet(), self.names.bridge()));
-        nodes::start_server(self)?;
+        self.start_server()?;
         ready::wait_for_api(self, Duration::from_secs(30))?;
         self.say(format_args!("API server ready at {}", self.server_url()));
         for index in 1..=self.spec.nodes {
-            nodes::start_agent(self, index)?;
+            self.start_agent(index)?;
         }
         ready::wait_for_nodes(self, Duration::from_secs(60))?;
         self.say(format_args!("{} node(s) Ready", self.spec.nodes));
@@ -101,13 +107,13 @@ impl Cluster {
         self.names.server_dir().join("admin.kubeconfig")
     }
 
-    /// Starts the agent of node `index` (from 1) again, after it was killed.
-    pub fn restart_agent(&self, index: usize) -> Result<()> {
+    /// Starts the agent of node `index` (from 1): for the first time, or after it was killed.
+    pub fn start_agent(&self, index: usize) -> Result<()> {
         nodes::start_agent(self, index)
     }
 
-    /// Starts the server again, after it was killed.
-    pub fn restart_server(&self) -> Result<()> {
+    /// Starts the server: for the first time, or after it was killed.
+    pub fn start_server(&self) -> Result<()> {
         nodes::start_server(self)
     }
 

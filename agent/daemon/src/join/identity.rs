@@ -15,6 +15,8 @@ use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 const USER_AGENT: &str = concat!("keelson-agent/", env!("CARGO_PKG_VERSION"));
@@ -55,9 +57,45 @@ pub struct Validity {
     pub to: i64,
 }
 
+/// Between two attempts to reach a server that is not there yet: doubled each time up to the maximum.
+const RETRY: Duration = Duration::from_millis(20);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+impl JoinError {
+    /// Whether waiting can help: the server, or its token file, may still be on its way.
+    fn is_transient(&self) -> bool {
+        match self {
+            JoinError::Config(ConfigError::Read { source, .. }) => source.kind() == io::ErrorKind::NotFound,
+            JoinError::Pin(PinError::Connect { .. }) => true,
+            JoinError::Csr { source: CsrError::Api(error), .. } => match error.code() {
+                None => true,
+                // Roles and tokens are being made while the server starts.
+                Some(code) => [401, 403, 429].contains(&code) || code >= 500,
+            },
+            _ => false,
+        }
+    }
+}
+
 impl Identities {
-    /// Takes what an earlier run left, and requests what is missing or out of date.
+    /// Like `try_establish`, again and again while the server may be on its way. Says so, once.
     pub async fn establish(config: &AgentConfig, node: &str, address: IpAddr) -> Result<Self, JoinError> {
+        let mut pause = RETRY;
+        loop {
+            let error = match Self::try_establish(config, node, address).await {
+                Err(error) if error.is_transient() => error,
+                result => return result,
+            };
+            if (RETRY_MAX / 2..RETRY_MAX).contains(&pause) {
+                tracing::warn!(%error, "cannot join yet, trying on");
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// Takes what an earlier run left, and requests what is missing or out of date.
+    async fn try_establish(config: &AgentConfig, node: &str, address: IpAddr) -> Result<Self, JoinError> {
         let dir = config.state_dir.join("pki");
         fs::create_dir_all(&dir).map_err(|source| JoinError::Keep { path: dir.display().to_string(), source })?;
         let ca_pem = cluster_ca(config, &dir.join("ca.crt"))?;
@@ -85,9 +123,9 @@ impl Identities {
             return self.use_client(&kept);
         }
         let bearer = JoinToken::parse(&config.join_token()?)?.bearer;
-        self.transport.set_token(Some(Arc::new(move || Some(bearer.clone()))))?;
+        self.transport.set_token(Some(Arc::new(move || Some(bearer.clone()))));
         let result = self.renew_client().await;
-        self.transport.set_token(None)?;
+        self.transport.set_token(None);
         result
     }
 

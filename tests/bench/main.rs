@@ -1,0 +1,48 @@
+//! The benchmarks behind `cargo xtask bench`: each prints one JSON object to stdout and says on stderr what it does.
+//!
+//! They report CPU time of the servers per operation first, because wall time on a shared machine is noise.
+#![allow(clippy::print_stdout, reason = "the figures are the program's output")]
+
+mod api;
+mod cpu;
+mod footprint;
+mod start;
+mod stats;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Measures a cluster of an optimised build.
+#[derive(Parser)]
+struct Arguments {
+    /// The cluster's state folder
+    #[arg(long, default_value = "/var/lib/keelson-bench")]
+    state: PathBuf,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Bench {
+    /// Create, get, patch, list, delete and watch ConfigMaps of 1 KB with 64 clients over TLS
+    Api,
+    /// Memory of all keelson processes, a minute after start
+    Footprint,
+    /// From an empty folder to a ready API and a Ready node
+    Start,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let state = arguments.state.as_path();
+    let figures = match arguments.bench {
+        Bench::Api => runtime.block_on(api::run(state))?,
+        Bench::Footprint => runtime.block_on(footprint::run(state))?,
+        Bench::Start => runtime.block_on(start::run(state))?,
+    };
+    println!("{}", serde_json::to_string_pretty(&figures)?);
+    Ok(())
+}

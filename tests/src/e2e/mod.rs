@@ -1,0 +1,3 @@
+//! The scenarios.
+
+mod sample_app;

@@ -1,0 +1,84 @@
+//! A cluster for one test.
+
+use super::kubectl::Kubectl;
+use super::leftovers::Machine;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
+use xtask::cluster::{Cluster, Spec};
+use xtask::{images, repo};
+
+/// One cluster at a time: two cores do not carry two without changing what is measured in time limits.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A cluster that is gone when it is dropped; on a clean end the machine is looked over.
+pub struct TestCluster {
+    cluster: Cluster,
+    before: Machine,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl TestCluster {
+    /// Brings up `nodes` nodes; `name` makes the state folder, `datapath` is `auto`, `ebpf` or `iptables`.
+    pub fn up(name: &str, nodes: usize, datapath: &str) -> Self {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = PathBuf::from("/var/lib/keelson-test").join(name);
+        xtask::cluster::down(&state).expect("what an earlier run left can be removed");
+        let before = Machine::look();
+        let program = repo::program("keelson", false);
+        assert!(program.exists(), "build it first: cargo xtask build");
+        let mut archives: Vec<_> =
+            std::fs::read_dir(images::dir()).expect("images are made").flatten().map(|e| e.path()).collect();
+        archives.sort();
+        let spec =
+            Spec { state, nodes, datapath: datapath.to_owned(), program, images: archives, verbose: false };
+        match Cluster::up(spec.clone()) {
+            Ok(cluster) => Self { cluster, before, _turn: turn },
+            Err(error) => {
+                show_logs(&spec.state);
+                let _ = xtask::cluster::down(&spec.state);
+                panic!("the cluster does not come up: {error:#}");
+            }
+        }
+    }
+
+    /// kubectl 1.`minor` as administrator.
+    pub fn kubectl(&self, minor: u32) -> Kubectl {
+        let cache = self.cluster.spec.state.join(format!("kubectl-cache-{minor}"));
+        Kubectl::version(minor, self.cluster.kubeconfig(), cache)
+    }
+
+    /// Ends the cluster and asserts that nothing of it is left on the machine.
+    pub fn finish(self) {
+        self.cluster.down().expect("the cluster goes down");
+        self.before.assert_same_as_now();
+    }
+}
+
+impl std::ops::Deref for TestCluster {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Drop for TestCluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            show_logs(&self.cluster.spec.state);
+        }
+        let _ = self.cluster.down();
+    }
+}
+
+/// The last lines of every process, for a test that fails.
+fn show_logs(state: &std::path::Path) {
+    for entry in std::fs::read_dir(state.join("logs")).into_iter().flatten().flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        eprintln!("--- {} ---", entry.file_name().to_string_lossy());
+        for line in lines.iter().skip(lines.len().saturating_sub(40)) {
+            eprintln!("{line}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What the tests share: clusters that go away by themselves, kubectl, waiting, a look at the machine.
+
+mod cluster;
+mod kubectl;
+mod leftovers;
+mod net;
+mod wait;
+
+pub use cluster::TestCluster;
+pub use kubectl::{Kubectl, Output};
+pub use leftovers::Machine;
+pub use net::{http_get, in_host};
+pub use wait::eventually;
