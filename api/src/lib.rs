@@ -19,5 +19,6 @@ pub mod resource;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod table;
 pub mod time;
 pub mod validation;

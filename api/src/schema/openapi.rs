@@ -238,3 +238,6 @@ pub fn openapi_v2(kinds: &[&KindDef], version_served: &str) -> Value {
         "definitions": definitions.schemas,
     })
 }
+
+#[cfg(test)]
+mod tests;

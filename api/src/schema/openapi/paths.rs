@@ -26,23 +26,25 @@ struct Operation<'a> {
     answer: Option<&'a str>,
 }
 
+/// Names and types of query parameters.
+type Query = &'static [(&'static str, &'static str)];
+
 /// Method, action and query parameters of a verb.
-fn verb_facts(verb: &str) -> Option<(&'static str, &'static str, &'static [(&'static str, &'static str)])> {
-    const WRITE: &[(&str, &str)] =
-        &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")];
-    const APPLY: &[(&str, &str)] = &[
+fn verb_facts(verb: &str) -> Option<(&'static str, &'static str, Query)> {
+    const WRITE: Query = &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")];
+    const APPLY: Query = &[
         ("dryRun", "string"),
         ("fieldManager", "string"),
         ("fieldValidation", "string"),
         ("force", "boolean"),
     ];
-    const DELETE: &[(&str, &str)] = &[
+    const DELETE: Query = &[
         ("dryRun", "string"),
         ("gracePeriodSeconds", "integer"),
         ("orphanDependents", "boolean"),
         ("propagationPolicy", "string"),
     ];
-    const LIST: &[(&str, &str)] = &[
+    const LIST: Query = &[
         ("allowWatchBookmarks", "boolean"),
         ("continue", "string"),
         ("fieldSelector", "string"),
