@@ -196,6 +196,27 @@ impl Client {
         self.write(Method::PUT, path, JSON, encode(object)?).await
     }
 
+    /// Read, merge, replace: the effect of a merge patch for identities that may update an object but not patch
+    /// it, as most of Kubernetes' controllers. A `metadata.resourceVersion` in the patch is the version that
+    /// the object must have; without one the last writer before this call is built upon.
+    pub async fn amend<T: DeserializeOwned>(
+        &self,
+        r: &Resource,
+        namespace: &str,
+        name: &str,
+        subresource: &str,
+        patch: &Value,
+    ) -> Result<T> {
+        let mut object: Value = self.get(r, namespace, name).await?;
+        if let Some(expected) = patch.pointer("/metadata/resourceVersion")
+            && object.pointer("/metadata/resourceVersion") != Some(expected)
+        {
+            return Err(Error::Api(Box::new(Status::modified(r.group, r.plural, name))));
+        }
+        crate::decode::merge(&mut object, patch);
+        self.replace_subresource(r, namespace, name, subresource, &object).await
+    }
+
     pub async fn delete(&self, r: &Resource, namespace: &str, name: &str, p: &DeleteParams) -> Result<()> {
         let path = object_path(r, namespace, name, "");
         self.write::<serde::de::IgnoredAny>(Method::DELETE, path, JSON, encode(&p.body())?).await?;
@@ -256,7 +277,7 @@ impl Client {
         }
         let code = response.status().as_u16();
         let body = collect(response.into_body()).await.unwrap_or_default();
-        Err(Error::Api(refusal(code, &body)))
+        Err(Error::Api(Box::new(refusal(code, &body))))
     }
 
     async fn read<T: DeserializeOwned>(

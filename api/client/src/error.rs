@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The server refused, in Kubernetes' words.
     #[error("{0}")]
-    Api(Status),
+    Api(Box<Status>),
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// The reply is not what the caller's type expects.

@@ -127,7 +127,7 @@ fn parse<T: DeserializeOwned>(what: &str, line: &[u8]) -> Result<WatchEvent<T>> 
         }
         _ => {
             let status: Status = decode(what, object)?;
-            Err(Error::Api(status))
+            Err(Error::Api(Box::new(status)))
         }
     }
 }

@@ -78,9 +78,9 @@ impl<T: View> Runner<T> {
         match self.client.list_all::<T>(&self.resource, &self.scope.namespace, &params).await {
             Ok(list) => {
                 let changes = self.shared.store.replace(list.items);
+                self.reach(&list.resource_version);
                 self.shared.feeds.publish(&changes);
                 self.shared.feeds.synced();
-                self.reach(&list.resource_version);
                 Input::Listed { revision: list.resource_version }
             }
             Err(e) => self.failed("list", &e),
@@ -130,8 +130,9 @@ impl<T: View> Runner<T> {
                 (self.shared.store.delete(object), revision)
             }
         };
-        self.shared.feeds.publish(&changes);
+        // Whoever hears of the change finds store and revision there already.
         self.reach(&revision);
+        self.shared.feeds.publish(&changes);
         Input::Heard { revision }
     }
 
