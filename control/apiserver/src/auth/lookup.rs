@@ -55,24 +55,30 @@ pub(super) mod testing {
 
     /// Objects in a map, with revisions that count up, as the store's do.
     #[derive(Default)]
-    pub struct Map(Mutex<(u64, BTreeMap<String, (u64, Bytes)>)>);
+    pub struct Map(Mutex<State>);
+
+    #[derive(Default)]
+    struct State {
+        revision: u64,
+        objects: BTreeMap<String, (u64, Bytes)>,
+    }
 
     impl Map {
         pub fn put(&self, kind: &str, key: &str, object: &Value) {
             let mut state = self.0.lock();
-            state.0 += 1;
-            let revision = state.0;
-            state.1.insert(format!("{kind} {key}"), (revision, Bytes::from(object.to_string())));
+            state.revision += 1;
+            let revision = state.revision;
+            state.objects.insert(format!("{kind} {key}"), (revision, Bytes::from(object.to_string())));
         }
 
         pub fn delete(&self, kind: &str, key: &str) {
-            self.0.lock().1.remove(&format!("{kind} {key}"));
+            self.0.lock().objects.remove(&format!("{kind} {key}"));
         }
     }
 
     impl Lookup for Map {
         fn lookup(&self, kind: &str, key: &str) -> Option<(u64, Bytes)> {
-            self.0.lock().1.get(&format!("{kind} {key}")).cloned()
+            self.0.lock().objects.get(&format!("{kind} {key}")).cloned()
         }
     }
 }

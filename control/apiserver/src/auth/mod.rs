@@ -8,11 +8,15 @@ mod admission;
 mod attributes;
 mod authenticate;
 mod authorizer;
+#[cfg(test)]
+mod identities_tests;
 mod impersonate;
 mod lookup;
 pub mod node;
 pub mod rbac;
 mod reviews;
+#[cfg(test)]
+mod testing;
 pub mod tokens;
 mod x509;
 

@@ -76,3 +76,7 @@ fn organizations(request: &str) -> Option<Vec<String>> {
     let subject = &request.certification_request_info.subject;
     subject.iter_organization().map(|o| o.as_str().ok().map(str::to_owned)).collect()
 }
+
+#[cfg(test)]
+#[path = "certificates_tests.rs"]
+mod tests;

@@ -124,3 +124,7 @@ fn confirm(auth: &Auth, admission: &Admission<'_>, granted: &[Rule]) -> Result<(
     }
     Err(refuse(admission, &why))
 }
+
+#[cfg(test)]
+#[path = "escalation_tests.rs"]
+mod tests;

@@ -52,3 +52,6 @@ fn spec<T: serde::de::DeserializeOwned + Default>(object: &Value) -> Result<T, S
             .map_err(|error| Status::bad_request(format!("spec cannot be read: {error}"))),
     }
 }
+
+#[cfg(test)]
+mod tests;

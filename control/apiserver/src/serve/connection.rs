@@ -1,0 +1,73 @@
+//! One connection: HTTP/2 or HTTP/1.1 with upgrades, its limits, and its orderly end.
+
+use crate::server::{ConnectionService, TlsService};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+/// Streams that a client may have open on one connection; informers of a busy client are hundreds of watches.
+const STREAMS: u32 = 2000;
+/// Flow-control windows, in bytes: a request body of the largest size needs few round trips.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes that hyper buffers of one reply before the handler is asked for more.
+const SEND_BUFFER: usize = 256 * 1024;
+/// Bytes of all headers of a request.
+const HEADERS: u32 = 64 * 1024;
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take to send the headers of an HTTP/1 request, or to send another one.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The settings of all connections.
+pub fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADERS as usize)
+        .keep_alive(true)
+        // Pipelined frames of a watch go out in one write.
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(HEADERS)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Runs a connection to its end. `stop` begins an orderly end, `cut` ends it at once.
+pub async fn run(
+    stream: TlsStream<TcpStream>,
+    http: auto::Builder<TokioExecutor>,
+    service: TlsService,
+    stop: CancellationToken,
+    cut: CancellationToken,
+) {
+    let service = ConnectionService::new(service, stream.get_ref().1.peer_certificates());
+    let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            // Errors of a connection are the client's: resets, bad frames. Nothing is left to answer.
+            _ = connection.as_mut() => return,
+            () = cut.cancelled() => return,
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

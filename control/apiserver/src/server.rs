@@ -1,0 +1,220 @@
+//! The server itself: what requests share, and how they enter.
+
+use crate::auth::{Auth, PeerIdentity};
+use crate::fixed::Fixed;
+use crate::kubelet::KubeletClient;
+use crate::metrics::Metrics;
+use crate::pipeline;
+use crate::serve::tls::ServerCertificate;
+use crate::services::{Allocations, repair};
+use crate::storage::catalog::Catalog;
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use keelson_api::status::Status;
+use keelson_store::Store;
+use rustls::pki_types::CertificateDer;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What an operator decides.
+#[derive(Clone)]
+pub struct ApiConfig {
+    /// The network of ClusterIPs and its prefix length.
+    pub service_network: (Ipv4Addr, u8),
+    pub node_ports: RangeInclusive<u16>,
+    /// `host:port` under which clients reach the server, shown by `/api`.
+    pub advertise: String,
+    /// How long a request may take; watches, logs and execs may take longer.
+    pub request_timeout: Duration,
+    /// How kubelets are reached for logs and exec; without it both answer 503.
+    pub kubelet: Option<Arc<KubeletClient>>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            service_network: (Ipv4Addr::new(10, 96, 0, 0), 12),
+            node_ports: 30000..=32767,
+            advertise: String::new(),
+            request_timeout: Duration::from_secs(60),
+            kubelet: None,
+        }
+    }
+}
+
+/// What every request may use.
+pub(crate) struct Core {
+    pub config: ApiConfig,
+    pub store: Store,
+    pub auth: Arc<Auth>,
+    pub catalog: Catalog,
+    pub metrics: Arc<Metrics>,
+    pub services: Allocations,
+    pub fixed: Fixed,
+    /// Cancelled when shutdown begins: watches end, no connection is taken.
+    pub shutdown: CancellationToken,
+    /// Set by the assembly once bootstrap objects exist; `/readyz` says so.
+    pub ready: AtomicBool,
+}
+
+/// The API server; a clone is another handle to the same one.
+#[derive(Clone)]
+pub struct ApiServer {
+    core: Arc<Core>,
+}
+
+impl ApiServer {
+    /// A server on an open store. Service addresses in use are read off the store.
+    pub fn new(config: ApiConfig, store: Store, auth: Arc<Auth>) -> ApiServer {
+        let catalog = Catalog::new();
+        let services = Allocations::new(config.service_network, config.node_ports.clone());
+        services.load(&store);
+        let fixed = Fixed::new(&catalog, &config);
+        let core = Core {
+            config,
+            store,
+            auth,
+            catalog,
+            metrics: Arc::default(),
+            services,
+            fixed,
+            shutdown: CancellationToken::new(),
+            ready: AtomicBool::new(false),
+        };
+        ApiServer { core: Arc::new(core) }
+    }
+
+    /// The service for in-process callers, who put `Extension<Arc<UserInfo>>` on their requests.
+    pub fn router(&self) -> Router {
+        Router::new().fallback_service(CoreService { core: Arc::clone(&self.core) })
+    }
+
+    /// Serves TLS until shutdown begins; returns when all connections have ended.
+    pub async fn serve_tls(&self, listener: TcpListener, certificate: Arc<ServerCertificate>) {
+        crate::serve::serve(self, listener, certificate).await;
+    }
+
+    /// Compares allocated addresses and ports with the services, from time to time, until shutdown begins.
+    pub async fn run_repair(&self) {
+        repair::run(Arc::clone(&self.core)).await;
+    }
+
+    /// Lets `/readyz` say yes.
+    pub fn set_ready(&self) {
+        self.core.ready.store(true, Ordering::Release);
+    }
+
+    /// Ends watches and stops accepting; `serve_tls` then returns.
+    pub fn shutdown(&self) {
+        self.core.shutdown.cancel();
+    }
+
+    pub(crate) fn shutdown_token(&self) -> CancellationToken {
+        self.core.shutdown.clone()
+    }
+
+    pub(crate) fn tls_service(&self) -> TlsService {
+        TlsService { core: Arc::clone(&self.core) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// The pipeline as a tower service.
+#[derive(Clone)]
+struct CoreService {
+    core: Arc<Core>,
+}
+
+impl tower::Service<Request<Body>> for CoreService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer {
+        let core = Arc::clone(&self.core);
+        Box::pin(async move { Ok(pipeline::handle(&core, request).await) })
+    }
+}
+
+/// What the TLS listener needs of the server.
+#[derive(Clone)]
+pub(crate) struct TlsService {
+    core: Arc<Core>,
+}
+
+impl TlsService {
+    pub fn handshake_failed(&self) {
+        self.core.metrics.tls_failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The service of one connection: every request on it has the same peer.
+#[derive(Clone)]
+pub(crate) struct ConnectionService {
+    core: Arc<Core>,
+    peer: Option<Arc<PeerIdentity>>,
+}
+
+impl ConnectionService {
+    pub fn new(service: TlsService, certificates: Option<&[CertificateDer<'static>]>) -> Self {
+        let peer = certificates.and_then(|chain| service.core.auth.peer(chain));
+        Self { core: service.core, peer }
+    }
+}
+
+impl hyper::service::Service<Request<hyper::body::Incoming>> for ConnectionService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<hyper::body::Incoming>) -> Answer {
+        let core = Arc::clone(&self.core);
+        let mut request = request.map(Body::new);
+        if let Some(peer) = &self.peer {
+            request.extensions_mut().insert(Arc::clone(peer));
+        }
+        Box::pin(async move { Ok(pipeline::handle(&core, request).await) })
+    }
+}
+
+impl Core {
+    /// Whether the server can do its work; the names are those of the checks.
+    pub fn failing_checks(&self, readiness: bool) -> Vec<(&'static str, String)> {
+        let mut failing = Vec::new();
+        if let Err(why) = self.store.health() {
+            failing.push(("etcd", why));
+        }
+        if readiness && !self.ready.load(Ordering::Acquire) {
+            failing.push(("poststarthook/rbac/bootstrap-roles", "not finished".to_owned()));
+        }
+        if readiness && self.shutdown.is_cancelled() {
+            failing.push(("shutdown", "process is shutting down".to_owned()));
+        }
+        failing
+    }
+
+    /// The stored object, parsed, or the 404 that names it.
+    pub fn get_core(&self, plural: &'static str, key: &str) -> Result<Option<serde_json::Value>, Status> {
+        self.store.get(plural, key).map(|stored| crate::storage::form::parse(&stored)).transpose()
+    }
+}
