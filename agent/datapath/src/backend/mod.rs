@@ -1,3 +1,4 @@
 //! The two backends, both written from the same tables.
 
 pub mod ebpf;
+pub mod iptables;

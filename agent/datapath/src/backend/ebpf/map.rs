@@ -45,33 +45,47 @@ impl<K: Plain, V: Plain> Map<K, V> {
         sys::map_delete(self.fd.as_fd(), key)
     }
 
-    /// Every key, as far as concurrent changes allow: entries that are removed while iterating may make the
-    /// kernel start over, so the number of steps is bounded by `limit`.
-    pub fn keys(&self, limit: usize) -> io::Result<Vec<K>> {
+    /// Hands every entry of a hash map to `visit`, in batches. Entries that change meanwhile may be missed or
+    /// seen twice.
+    pub fn visit(&self, mut visit: impl FnMut(&K, &V)) -> io::Result<()> {
+        let mut keys = vec![MaybeUninit::<K>::zeroed(); BATCH];
+        let mut values = vec![MaybeUninit::<V>::zeroed(); BATCH];
+        let mut from = None;
+        loop {
+            let (count, next) = sys::map_lookup_batch(self.fd.as_fd(), from, &mut keys, &mut values)?;
+            for (key, value) in keys.iter().zip(&values).take(count) {
+                // SAFETY: zeroed or written by the kernel; every bit pattern is a value of a plain type.
+                visit(unsafe { key.assume_init_ref() }, unsafe { value.assume_init_ref() });
+            }
+            match next {
+                Some(next) => from = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Every entry of a hash map.
+    pub fn entries(&self) -> io::Result<Vec<(K, V)>> {
+        let mut entries = Vec::new();
+        self.visit(|key, value| entries.push((*key, *value)))?;
+        Ok(entries)
+    }
+
+    /// Every key of a map that knows no batches.
+    pub fn keys(&self) -> io::Result<Vec<K>> {
         let mut keys: Vec<K> = Vec::new();
         let mut next = MaybeUninit::<K>::zeroed();
-        while keys.len() < limit {
-            // SAFETY: zeroed or written by the kernel; every bit pattern is a value of a plain type.
-            let slot = unsafe { next.assume_init_mut() };
-            if !sys::map_next_key(self.fd.as_fd(), keys.last(), slot)? {
-                break;
-            }
+        // SAFETY: zeroed or written by the kernel; every bit pattern is a value of a plain type.
+        let slot = unsafe { next.assume_init_mut() };
+        while sys::map_next_key(self.fd.as_fd(), keys.last(), slot)? {
             keys.push(*slot);
         }
         Ok(keys)
     }
-
-    /// Every entry, under the same limits as [`Self::keys`].
-    pub fn entries(&self, limit: usize) -> io::Result<Vec<(K, V)>> {
-        let mut entries = Vec::new();
-        for key in self.keys(limit)? {
-            if let Some(value) = self.get(&key)? {
-                entries.push((key, value));
-            }
-        }
-        Ok(entries)
-    }
 }
+
+/// Entries per call; more than any bucket of a hash map holds.
+const BATCH: usize = 4096;
 
 /// An array with one value per CPU under each index.
 #[derive(Debug)]

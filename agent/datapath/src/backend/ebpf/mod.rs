@@ -1,10 +1,290 @@
 //! The eBPF backend: the only place that speaks to the kernel's bpf(2).
 
+mod flows;
+mod links;
 mod map;
 mod object;
 mod sys;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub use links::AttachError;
 pub use object::{LoadError, Sizes};
+
+use crate::plan::{Full, Placement, ServiceWrite, diff};
+use crate::tables::Tables;
+use keelson_ebpf_abi::{
+    Address, Backend, Config, Endpoint, HOOKS, Hook, Plain, REASONS, Service, ServiceKey,
+};
+use links::Links;
+use map::{Map, PerCpu};
+use object::{Maps, Programs};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the maps do not hold the tables.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// A table is full; the old state stands.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The kernel refused a write.
+    #[error("writing {map}: {source}")]
+    Map {
+        /// The map.
+        map: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Where the backend finds its hooks and keeps its pins.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Folder of a bpffs; without one nothing outlives the process.
+    pub pins: Option<PathBuf>,
+    /// Folder of the cgroup v2 tree whose sockets are served.
+    pub cgroup_root: Option<PathBuf>,
+    /// How large the maps are made.
+    pub sizes: Sizes,
+}
+
+/// The loaded backend.
+#[derive(Debug)]
+pub struct Ebpf {
+    programs: Programs,
+    maps: Arc<Maps>,
+    links: Links,
+    placement: Placement,
+    sizes: Sizes,
+}
+
+impl Ebpf {
+    /// Loads the programs, finds or makes the maps and attaches the socket programs.
+    pub fn open(setup: &Setup) -> Result<Self, AttachError> {
+        let (programs, maps) = object::load(setup.pins.as_deref(), setup.sizes)?;
+        let mut links = Links::new(setup.pins.as_deref())?;
+        if let Some(root) = &setup.cgroup_root {
+            links.attach_cgroup(&programs, root)?;
+        }
+        let mut ebpf = Self {
+            programs,
+            maps: Arc::new(maps),
+            links,
+            placement: Placement::new(setup.sizes.backends),
+            sizes: setup.sizes,
+        };
+        ebpf.recover().map_err(|source| AttachError::Attach {
+            hook: "services",
+            target: "maps".to_owned(),
+            source,
+        })?;
+        Ok(ebpf)
+    }
+
+    /// Attaches the programs of the outer interface and the tunnel.
+    pub fn attach_node(&mut self, outer: (&str, u32), tunnel: (&str, u32)) -> Result<(), AttachError> {
+        for (hook, (name, index)) in [
+            (Hook::FromVxlan, tunnel),
+            (Hook::ToVxlan, tunnel),
+            (Hook::FromOuter, outer),
+            (Hook::ToOuter, outer),
+        ] {
+            self.links.attach_interface(&self.programs, hook, name, index)?;
+        }
+        Ok(())
+    }
+
+    /// Attaches the programs of a pod's veth.
+    pub fn attach_pod(&mut self, interface: &str, ifindex: u32) -> Result<(), AttachError> {
+        self.links.attach_interface(&self.programs, Hook::ToPod, interface, ifindex)?;
+        self.links.attach_interface(&self.programs, Hook::FromPod, interface, ifindex)
+    }
+
+    /// Lets go of a pod's veth.
+    pub fn detach_pod(&mut self, interface: &str) {
+        self.links.detach_interface(interface);
+    }
+
+    /// Removes what interfaces that are gone have left.
+    pub fn prune(&self, exists: impl Fn(&str) -> bool) -> io::Result<usize> {
+        self.links.prune(exists)
+    }
+
+    /// Writes or removes one pod of this node.
+    pub fn set_endpoint(&self, address: Address, endpoint: Option<&Endpoint>) -> Result<(), WriteError> {
+        let written = match endpoint {
+            Some(endpoint) => self.maps.endpoints.set(&address, endpoint),
+            None => self.maps.endpoints.remove(&address).map(drop),
+        };
+        written.map_err(in_map("ENDPOINTS"))
+    }
+
+    /// Service ports in the maps.
+    pub fn service_count(&self) -> usize {
+        self.placement.len()
+    }
+
+    /// Brings the maps to the tables. What is new comes before what leads to it, what is gone goes last.
+    pub fn apply(&mut self, tables: &Tables, now_ms: u64) -> Result<(), WriteError> {
+        let lost = self.placement.lost(&tables.services);
+        let writes = self.placement.plan(&tables.services, now_ms)?;
+        let written = self.write(tables, &writes);
+        if written.is_err() {
+            // The plan counts as done: read back what the maps really hold.
+            let _ = self.recover();
+        }
+        written?;
+        self.forget_backends(&lost)
+    }
+
+    fn write(&self, tables: &Tables, writes: &[ServiceWrite]) -> Result<(), WriteError> {
+        write_config(&self.maps.config, &tables.config).map_err(in_map("CONFIG"))?;
+        sync(&self.maps.endpoints, &tables.endpoints, "ENDPOINTS", Map::entries)?;
+        sync(&self.maps.peers, &tables.peers, "PEERS", by_key)?;
+        self.write_services(writes)
+    }
+
+    fn write_services(&self, writes: &[ServiceWrite]) -> Result<(), WriteError> {
+        let (mut slots, mut backends) = (Vec::new(), Vec::new());
+        for write in writes {
+            if let ServiceWrite::Backends { base, backends: range } = write {
+                slots.extend((*base..).take(range.len()));
+                backends.extend_from_slice(range);
+            }
+        }
+        self.maps.backends.set_all(&slots, &backends).map_err(in_map("BACKENDS"))?;
+        let puts = writes.iter().filter_map(|write| match write {
+            ServiceWrite::Put(key, service) => Some((*key, *service)),
+            _ => None,
+        });
+        let (keys, values): (Vec<_>, Vec<_>) = puts.unzip();
+        self.maps.services.set_all(&keys, &values).map_err(in_map("SERVICES"))?;
+        for write in writes {
+            if let ServiceWrite::Remove(key) = write {
+                self.maps.services.remove(key).map_err(in_map("SERVICES"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads from the maps what an earlier agent placed.
+    fn recover(&mut self) -> io::Result<()> {
+        let mut found: Vec<(ServiceKey, Service, Vec<Backend>)> = Vec::new();
+        for (key, service) in self.maps.services.entries()? {
+            let mut backends = Vec::new();
+            for slot in (service.base..).take(service.count as usize) {
+                backends.extend(self.maps.backends.get(&slot)?);
+            }
+            found.push((key, service, backends));
+        }
+        self.placement = Placement::recover(self.sizes.backends, &found);
+        Ok(())
+    }
+
+    fn forget_backends(&self, lost: &BTreeSet<(Backend, u8)>) -> Result<(), WriteError> {
+        const UDP: u8 = 17;
+        let lost: BTreeSet<_> =
+            lost.iter().filter(|(_, protocol)| *protocol == UDP).map(|(b, _)| (b.address, b.port)).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        flows::forget(&self.maps.flows, |flow| flow.to_backend(&lost)).map(drop).map_err(in_map("FLOWS"))
+    }
+
+    /// Forgets every flow of an address that is given back.
+    pub fn forget_address(&self, address: Address) -> io::Result<usize> {
+        flows::forget(&self.maps.flows, |flow| flow.touches(address))
+    }
+
+    /// A handle for the periodic sweep, which runs beside the task.
+    pub fn sweeper(&self) -> Sweeper {
+        Sweeper { maps: self.maps.clone() }
+    }
+
+    /// Packets and calls by hook.
+    pub fn hook_counts(&self) -> io::Result<BTreeMap<&'static str, u64>> {
+        HOOKS.iter().map(|hook| Ok((hook.name(), sum(&self.maps.hook_counts, hook.index())?))).collect()
+    }
+
+    /// Refusals by reason.
+    pub fn drop_counts(&self) -> io::Result<BTreeMap<&'static str, u64>> {
+        REASONS
+            .iter()
+            .map(|reason| Ok((reason.name(), sum(&self.maps.drop_counts, reason.index())?)))
+            .collect()
+    }
+
+    /// Instructions that the verifier walked, by program.
+    pub fn verified_instructions(&self) -> BTreeMap<&'static str, u32> {
+        self.programs.verified_instructions()
+    }
+}
+
+/// Removes expired flows.
+#[derive(Clone, Debug)]
+pub struct Sweeper {
+    maps: Arc<Maps>,
+}
+
+impl Sweeper {
+    /// One pass over the whole table: how many entries are left and how many went. Blocks.
+    pub fn sweep(&self) -> io::Result<flows::Swept> {
+        flows::sweep(&self.maps.flows, flows::now_ns())
+    }
+}
+
+/// Removes pins of other layouts: their links went over to ours when we attached.
+pub fn remove_other_layouts(pins: &Path) -> io::Result<()> {
+    let ours = format!("v{}", keelson_ebpf_abi::LAYOUT);
+    for entry in std::fs::read_dir(pins)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with('v') && name != *ours {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn in_map(map: &'static str) -> impl FnOnce(io::Error) -> WriteError {
+    move |source| WriteError::Map { map, source }
+}
+
+fn write_config(map: &Map<u32, Config>, config: &Config) -> io::Result<()> {
+    if map.get(&0)?.as_ref() == Some(config) { Ok(()) } else { map.set(&0, config) }
+}
+
+/// Brings a map to a table, by what the kernel holds and not by what we believe it holds.
+fn sync<K: Plain + Ord, V: Plain + PartialEq>(
+    map: &Map<K, V>,
+    should: &BTreeMap<K, V>,
+    name: &'static str,
+    read: impl Fn(&Map<K, V>) -> io::Result<Vec<(K, V)>>,
+) -> Result<(), WriteError> {
+    let is: BTreeMap<K, V> = read(map).map_err(in_map(name))?.into_iter().collect();
+    let diff = diff(&is, should);
+    for (key, value) in &diff.set {
+        map.set(key, value).map_err(in_map(name))?;
+    }
+    for key in &diff.remove {
+        map.remove(key).map_err(in_map(name))?;
+    }
+    Ok(())
+}
+
+/// Reads a trie, which older kernels do not read in batches.
+fn by_key<K: Plain, V: Plain>(map: &Map<K, V>) -> io::Result<Vec<(K, V)>> {
+    let mut entries = Vec::new();
+    for key in map.keys()? {
+        entries.extend(map.get(&key)?.map(|value| (key, value)));
+    }
+    Ok(entries)
+}
+
+fn sum(counts: &PerCpu<u64>, index: u32) -> io::Result<u64> {
+    Ok(counts.get(index)?.into_iter().sum())
+}

@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -17,6 +18,7 @@ enum Command {
     ObjectPin = 6,
     ObjectGet = 7,
     ProgramTestRun = 10,
+    MapLookupBatch = 24,
     MapUpdateBatch = 26,
     LinkCreate = 28,
     LinkUpdate = 29,
@@ -145,6 +147,33 @@ pub fn map_update_batch<K, V>(map: BorrowedFd<'_>, keys: &[K], values: &[V]) -> 
         flags: 0,
     };
     call(Command::MapUpdateBatch, &mut batch).map(drop)
+}
+
+/// Reads up to `keys.len()` entries of a hash map from a position on (`None` is the start). Yields how many
+/// were read and where to go on; `None` there means the end.
+pub fn map_lookup_batch<K, V>(
+    map: BorrowedFd<'_>,
+    from: Option<u32>,
+    keys: &mut [MaybeUninit<K>],
+    values: &mut [MaybeUninit<V>],
+) -> io::Result<(usize, Option<u32>)> {
+    assert_eq!(keys.len(), values.len(), "one value per key");
+    let mut next = 0_u32;
+    let mut batch = Batch {
+        in_batch: from.as_ref().map_or(0, pointer),
+        out_batch: std::ptr::from_mut(&mut next) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: keys.len() as u32,
+        map: map.as_raw_fd() as u32,
+        element_flags: ANY,
+        flags: 0,
+    };
+    match call(Command::MapLookupBatch, &mut batch) {
+        Ok(_) => Ok((batch.count as usize, Some(next))),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((batch.count as usize, None)),
+        Err(error) => Err(error),
+    }
 }
 
 #[repr(C)]

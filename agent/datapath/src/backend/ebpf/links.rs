@@ -1,0 +1,158 @@
+//! Programs at their hooks. A pinned link outlives the agent; a new agent swaps its program in, so that no
+//! packet and no call passes without one.
+
+use super::object::{LoadError, PROGRAMS, Programs};
+use super::sys::{self, AttachType, Place};
+use keelson_ebpf_abi::{Hook, LAYOUT};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Why a program is not at its hook.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The program is not loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The kernel refused.
+    #[error("attaching {hook} to {target}: {source}")]
+    Attach {
+        /// The program.
+        hook: &'static str,
+        /// Interface or folder.
+        target: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The link could not be pinned or its pin removed.
+    #[error("pin {path}: {source}")]
+    Pin {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// The links of this node, by name.
+#[derive(Debug)]
+pub struct Links {
+    folder: Option<PathBuf>,
+    /// Links without a pin live as long as this.
+    held: BTreeMap<String, OwnedFd>,
+}
+
+impl Links {
+    /// Links under a pin folder, or without one for as long as the process lives.
+    pub fn new(pins: Option<&Path>) -> Result<Self, AttachError> {
+        let folder = pins.map(|pins| pins.join(format!("v{LAYOUT}")).join("links"));
+        if let Some(path) = &folder {
+            std::fs::create_dir_all(path)
+                .map_err(|source| AttachError::Pin { path: path.clone(), source })?;
+        }
+        Ok(Self { folder, held: BTreeMap::new() })
+    }
+
+    /// Attaches a packet program to an interface: on a pod's veth before all others, elsewhere after them.
+    pub fn attach_interface(
+        &mut self,
+        programs: &Programs,
+        hook: Hook,
+        interface: &str,
+        ifindex: u32,
+    ) -> Result<(), AttachError> {
+        let place = match hook {
+            Hook::FromPod | Hook::ToPod => Place::First,
+            _ => Place::Last,
+        };
+        self.attach(programs, hook, &format!("{interface}-{}", hook.name()), ifindex, place)
+    }
+
+    /// Attaches every socket program to a folder of the cgroup v2 tree.
+    pub fn attach_cgroup(&mut self, programs: &Programs, root: &Path) -> Result<(), AttachError> {
+        let folder = std::fs::File::open(root).map_err(|source| AttachError::Attach {
+            hook: "socket programs",
+            target: root.display().to_string(),
+            source,
+        })?;
+        for entry in PROGRAMS.iter().filter(|entry| !is_packet_hook(entry.attach)) {
+            let target = folder.as_raw_fd() as u32;
+            self.attach(programs, entry.hook, &format!("cgroup-{}", entry.name), target, Place::Any)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the links of an interface that goes away.
+    pub fn detach_interface(&mut self, interface: &str) {
+        for hook in [Hook::FromPod, Hook::ToPod] {
+            let name = format!("{interface}-{}", hook.name());
+            self.held.remove(&name);
+            if let Some(folder) = &self.folder {
+                // Gone already is as good.
+                let _ = std::fs::remove_file(folder.join(name));
+            }
+        }
+    }
+
+    /// Removes the pins of interfaces that no longer exist.
+    pub fn prune(&self, exists: impl Fn(&str) -> bool) -> io::Result<usize> {
+        let Some(folder) = &self.folder else { return Ok(0) };
+        let mut pruned = 0;
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let interface = name.rsplit_once('-').map_or(name, |(interface, _)| interface);
+            if interface != "cgroup" && !exists(interface) {
+                std::fs::remove_file(&path)?;
+                pruned += 1;
+            }
+        }
+        Ok(pruned)
+    }
+
+    fn attach(
+        &mut self,
+        programs: &Programs,
+        hook: Hook,
+        name: &str,
+        target: u32,
+        place: Place,
+    ) -> Result<(), AttachError> {
+        let program = programs.fd(hook)?;
+        let pin = self.folder.as_ref().map(|folder| folder.join(name));
+        if let Some(pin) = &pin
+            && adopt(pin, |link| sys::link_update(link.as_fd(), program))
+        {
+            return Ok(());
+        }
+        let kind = PROGRAMS.iter().find(|entry| entry.hook == hook).map(|entry| entry.attach);
+        let kind = kind.ok_or(LoadError::Missing(hook.name()))?;
+        let link = sys::link_create(program, target, kind, place).map_err(|source| AttachError::Attach {
+            hook: hook.name(),
+            target: name.to_owned(),
+            source,
+        })?;
+        match pin {
+            Some(path) => {
+                sys::pin(link.as_fd(), &path).map_err(|source| AttachError::Pin { path, source })?;
+            }
+            None => drop(self.held.insert(name.to_owned(), link)),
+        }
+        Ok(())
+    }
+}
+
+/// Takes over a pinned link; a dead one (its interface is gone) is unpinned.
+fn adopt(pin: &Path, update: impl Fn(&OwnedFd) -> io::Result<()>) -> bool {
+    let Ok(link) = sys::open_pin(pin) else { return false };
+    if update(&link).is_ok() {
+        return true;
+    }
+    let _ = std::fs::remove_file(pin);
+    false
+}
+
+fn is_packet_hook(kind: AttachType) -> bool {
+    matches!(kind, AttachType::TcxIngress | AttachType::TcxEgress)
+}

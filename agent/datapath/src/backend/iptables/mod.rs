@@ -1,0 +1,138 @@
+//! The fallback: the same tables as iptables rules, routes and forwarding entries.
+//!
+//! Rules are written as one `iptables-restore` text, which the kernel takes whole or not at all; chains that
+//! are not ours are never touched beyond one jump. Routes, neighbours and forwarding entries lead to other
+//! nodes' pods, as the kernel's own VXLAN wants them.
+
+mod kernel;
+mod rules;
+
+pub use rules::render;
+
+use crate::netlink::{Netlink, NetlinkError, Route, TUNNEL_NAME, TunnelMode, sysctl};
+use crate::tables::Tables;
+use keelson_ebpf_abi::{Address, Peer, PeerKey};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// Why the rules are not in the kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum IptablesError {
+    /// A command could not be run.
+    #[error("running {command}: {source}")]
+    Run {
+        /// The command.
+        command: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A command failed.
+    #[error("{command}: {message}")]
+    Command {
+        /// The command.
+        command: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// Routes and forwarding entries.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+}
+
+/// The fallback backend.
+#[derive(Debug)]
+pub struct Iptables {
+    reason: String,
+    outer: String,
+    written: Option<String>,
+    /// Chains of services in the kernel.
+    chains: BTreeSet<String>,
+    services: usize,
+    /// Other nodes' pod ranges with the nodes, as they are routed.
+    routed: BTreeMap<PeerKey, Address>,
+}
+
+impl Iptables {
+    /// Makes the chains and lets the kernel forward. A kernel or host without iptables fails here.
+    pub async fn open(outer: &str, reason: &str) -> Result<Self, IptablesError> {
+        let forward = sysctl::set("ipv4/ip_forward", "1");
+        forward.map_err(|source| IptablesError::Run { command: "sysctl net.ipv4.ip_forward", source })?;
+        let chains = kernel::service_chains().await?;
+        // Rules of an earlier agent stay until the first tables are there: flows go on meanwhile.
+        if kernel::add_jumps().await.is_err() {
+            kernel::restore(&rules::empty(&BTreeSet::new())).await?;
+            kernel::add_jumps().await?;
+        }
+        Ok(Self {
+            reason: reason.to_owned(),
+            outer: outer.to_owned(),
+            written: None,
+            chains,
+            services: 0,
+            routed: BTreeMap::new(),
+        })
+    }
+
+    /// Why this backend was chosen.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Service ports in the rules.
+    pub fn service_count(&self) -> usize {
+        self.services
+    }
+
+    /// Brings rules and routes to the tables.
+    pub async fn apply(&mut self, netlink: &Netlink, tables: &Tables) -> Result<(), IptablesError> {
+        self.route(netlink, tables).await?;
+        let (text, chains) = render(tables, &self.outer, &self.chains);
+        if self.written.as_ref() != Some(&text) {
+            kernel::restore(&text).await?;
+            // Without the chains that this text has just removed.
+            self.written = Some(render(tables, &self.outer, &chains).0);
+            self.chains = chains;
+        }
+        self.services = tables.services.len();
+        Ok(())
+    }
+
+    async fn route(&mut self, netlink: &Netlink, tables: &Tables) -> Result<(), IptablesError> {
+        let pods = tables.peers.iter().filter(|(_, peer)| peer.kind == Peer::PODS);
+        let wanted: BTreeMap<PeerKey, Address> = pods.map(|(key, peer)| (*key, peer.tunnel)).collect();
+        if wanted == self.routed {
+            return Ok(());
+        }
+        let index = netlink.interface(TUNNEL_NAME).await?.index;
+        let mode = TunnelMode::Forwarding { vni: tables.config.vni };
+        for (key, node) in wanted.iter().filter(|(key, node)| self.routed.get(key) != Some(node)) {
+            let mac = mode.mac(*node);
+            netlink.set_forwarding(index, mac, *node).await?;
+            // The far device answers by the first address of its range, which no pod has.
+            netlink.set_neighbour(index, key.address, mac).await?;
+            netlink.set_route(index, &by_node(key, tables.config.node)).await?;
+        }
+        for (key, node) in self.routed.iter().filter(|(key, _)| !wanted.contains_key(key)) {
+            netlink.remove_route(index, &by_node(key, tables.config.node)).await?;
+            netlink.remove_neighbour(index, key.address).await?;
+            if !wanted.values().any(|other| other == node) {
+                netlink.remove_forwarding(index, mode.mac(*node), *node).await?;
+            }
+        }
+        self.routed = wanted;
+        Ok(())
+    }
+
+    /// Takes the rules out again.
+    pub async fn close(self) -> Result<(), IptablesError> {
+        kernel::remove(&self.chains).await
+    }
+}
+
+fn by_node(key: &PeerKey, source: Address) -> Route {
+    let to = crate::tables::Prefix { address: key.address, bits: key.prefix_bits };
+    Route { to, via: Some(key.address), onlink: true, source: Some(source) }
+}
+
+#[cfg(test)]
+mod tests;

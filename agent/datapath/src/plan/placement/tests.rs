@@ -1,0 +1,137 @@
+use super::*;
+use crate::tables::tests::address;
+use keelson_ebpf_abi::Be16;
+
+fn key(port: u16) -> ServiceKey {
+    ServiceKey { address: address("10.96.0.1"), port: Be16::new(port), protocol: 6, reserved: 0 }
+}
+
+fn backends(hosts: &[u8]) -> Vec<Backend> {
+    let backend = |host: &u8| Backend {
+        address: address(&format!("10.244.0.{host}")),
+        port: Be16::new(80),
+        reserved: 0,
+        flags: 0,
+    };
+    hosts.iter().map(backend).collect()
+}
+
+fn services(content: &[(u16, &[u8])]) -> Services {
+    let port = |(port, hosts): &(u16, &[u8])| {
+        (key(*port), Arc::new(ServicePort { name: port.to_string(), backends: backends(hosts) }))
+    };
+    content.iter().map(port).collect()
+}
+
+/// Applies writes to a plain array, as the kernel's maps would hold them.
+#[derive(Default)]
+struct Maps {
+    services: BTreeMap<ServiceKey, Service>,
+    backends: BTreeMap<u32, Backend>,
+}
+
+impl Maps {
+    fn apply(&mut self, writes: &[ServiceWrite]) {
+        for write in writes {
+            match write {
+                ServiceWrite::Backends { base, backends } => {
+                    for (index, backend) in backends.iter().enumerate() {
+                        let slot = base + index as u32;
+                        let in_use =
+                            self.services.values().any(|s| (s.base..s.base + s.count).contains(&slot));
+                        assert!(!in_use, "slot {slot} is written while a service uses it");
+                        self.backends.insert(slot, *backend);
+                    }
+                }
+                ServiceWrite::Put(key, service) => drop(self.services.insert(*key, *service)),
+                ServiceWrite::Remove(key) => drop(self.services.remove(key)),
+            }
+        }
+    }
+
+    fn shows(&self, desired: &Services) {
+        assert_eq!(self.services.len(), desired.len());
+        for (key, port) in desired {
+            let service = self.services[key];
+            let range = service.base..service.base + service.count;
+            let found: Vec<_> = range.map(|slot| self.backends[&slot]).collect();
+            assert_eq!(found, port.backends);
+        }
+    }
+}
+
+#[test]
+fn maps_follow_the_tables_without_touching_what_is_in_use() {
+    let mut placement = Placement::new(16);
+    let mut maps = Maps::default();
+    let steps: &[&[(u16, &[u8])]] = &[
+        &[(80, &[1, 2, 3]), (81, &[4])],
+        &[(80, &[1, 2, 3]), (81, &[4, 5]), (82, &[])],
+        &[(80, &[2, 3])],
+        &[],
+        &[(80, &[1, 2, 3, 4, 5, 6, 7, 8]), (81, &[9, 10, 11, 12, 13, 14, 15, 16])],
+    ];
+    for (step, content) in steps.iter().enumerate() {
+        let desired = services(content);
+        maps.apply(&placement.plan(&desired, step as u64 * 2_000).unwrap());
+        maps.shows(&desired);
+        assert_eq!(
+            placement.plan(&desired, step as u64 * 2_000).unwrap(),
+            [],
+            "a second plan has nothing to do"
+        );
+    }
+}
+
+#[test]
+fn a_table_without_room_keeps_its_state() {
+    let mut placement = Placement::new(4);
+    let mut maps = Maps::default();
+    let small = services(&[(80, &[1, 2])]);
+    maps.apply(&placement.plan(&small, 0).unwrap());
+    let large = services(&[(80, &[1, 2]), (81, &[1, 2, 3])]);
+    let full = placement.plan(&large, 5_000).unwrap_err();
+    assert_eq!((full.name.as_str(), full.wanted, full.room), ("81", 3, 2));
+    maps.shows(&small);
+    maps.apply(&placement.plan(&services(&[(80, &[1, 2]), (81, &[1])]), 5_000).unwrap());
+}
+
+#[test]
+fn a_released_range_rests() {
+    let mut placement = Placement::new(2);
+    placement.plan(&services(&[(80, &[1, 2])]), 0).unwrap();
+    placement.plan(&services(&[]), 10).unwrap();
+    assert!(placement.plan(&services(&[(80, &[1])]), 500).is_err());
+    assert!(placement.plan(&services(&[(80, &[1])]), 1_010).is_ok());
+}
+
+#[test]
+fn a_new_agent_goes_on_where_the_old_one_stopped() {
+    let mut placement = Placement::new(16);
+    let mut maps = Maps::default();
+    let desired = services(&[(80, &[1, 2, 3]), (81, &[4]), (82, &[])]);
+    maps.apply(&placement.plan(&desired, 0).unwrap());
+    let found: Vec<_> = maps
+        .services
+        .iter()
+        .map(|(key, service)| {
+            let range = service.base..service.base + service.count;
+            (*key, *service, range.map(|slot| maps.backends[&slot]).collect())
+        })
+        .collect();
+    let mut recovered = Placement::recover(16, &found);
+    assert_eq!(recovered.plan(&desired, 0).unwrap(), []);
+    let changed = services(&[(80, &[1, 2]), (83, &[7])]);
+    let ids: BTreeSet<_> = maps.services.values().map(|service| service.id).collect();
+    maps.apply(&recovered.plan(&changed, 0).unwrap());
+    maps.shows(&changed);
+    assert!(!ids.contains(&maps.services[&key(83)].id), "ids are not used twice");
+}
+
+#[test]
+fn lost_backends_are_named_once_nothing_has_them() {
+    let mut placement = Placement::new(16);
+    placement.plan(&services(&[(80, &[1, 2]), (81, &[2, 3])]), 0).unwrap();
+    let lost = placement.lost(&services(&[(80, &[1]), (81, &[2])]));
+    assert_eq!(lost.into_iter().map(|(backend, _)| backend).collect::<Vec<_>>(), backends(&[3]));
+}

@@ -1,0 +1,136 @@
+//! API views -> plain tables: what both backends are written from and the model judges by.
+//!
+//! Pure: no IO, no clock, no randomness. Every address is 128 bit with its family.
+
+mod peers;
+mod prefix;
+mod services;
+
+pub use prefix::{Prefix, PrefixError};
+pub use services::{ServicePort, Services};
+
+use keelson_client::views::{EndpointSlice, Node, Service};
+use keelson_ebpf_abi::{Address, Config, Endpoint, LAYOUT, Peer, PeerKey};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// What the cluster and the node are, fixed for the life of the agent but for the epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The node's name in the API.
+    pub node_name: String,
+    /// The node's address.
+    pub node: Address,
+    /// Interface that leads out of the node.
+    pub outer_ifindex: u32,
+    /// The VXLAN device.
+    pub vxlan_ifindex: u32,
+    /// VXLAN network identifier.
+    pub vni: u32,
+    /// All pods' addresses.
+    pub cluster: Prefix,
+    /// All services' addresses.
+    pub services: Prefix,
+    /// The cluster DNS address, served by the node itself.
+    pub dns: Option<Address>,
+    /// NodePorts.
+    pub node_ports: RangeInclusive<u16>,
+    /// Ports to masquerade with.
+    pub nat_ports: RangeInclusive<u16>,
+    /// [`Config::TRACE`], [`Config::CHECK_TUNNEL`].
+    pub flags: u32,
+}
+
+/// The pods' gateway: link-local, so it is on no network of anyone's.
+pub const GATEWAY: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 169, 254, 1, 1];
+
+/// The MAC of every veth's host side. Locally administered; each veth is a link of its own, so one will do.
+pub const GATEWAY_MAC: [u8; 6] = [0x02, 0x6b, 0x65, 0x65, 0x6c, 0x01];
+
+/// The API's objects that the tables are made of.
+#[derive(Clone, Debug, Default)]
+pub struct Views {
+    /// Every Service.
+    pub services: Vec<Arc<Service>>,
+    /// Every EndpointSlice.
+    pub slices: Vec<Arc<EndpointSlice>>,
+    /// Every Node.
+    pub nodes: Vec<Arc<Node>>,
+}
+
+/// Everything that the data plane holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tables {
+    /// The node's own facts.
+    pub config: Config,
+    /// Service ports by where clients knock.
+    pub services: Services,
+    /// What is outside this node's pods.
+    pub peers: BTreeMap<PeerKey, Peer>,
+    /// The pods of this node.
+    pub endpoints: BTreeMap<Address, Endpoint>,
+}
+
+/// Something in the views that cannot be served; the rest is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// `Service default/web` or `Node one`.
+    pub object: String,
+    /// One line.
+    pub message: String,
+}
+
+impl Tables {
+    /// Compiles the views. Problems are reported beside tables that hold all the rest.
+    pub fn build(
+        facts: &Facts,
+        views: &Views,
+        endpoints: &BTreeMap<Address, Endpoint>,
+    ) -> (Self, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let tables = Self {
+            config: config(facts),
+            services: services::build(&views.services, &views.slices, &mut problems),
+            peers: peers::build(facts, &views.nodes, &mut problems),
+            endpoints: endpoints.clone(),
+        };
+        (tables, problems)
+    }
+
+    /// What an address outside this node's pods is: the longest prefix wins.
+    pub fn peer(&self, address: Address) -> Option<Peer> {
+        (0..=128).rev().find_map(|prefix_bits| {
+            let key = PeerKey { prefix_bits, address: address.masked(prefix_bits) };
+            self.peers.get(&key).copied()
+        })
+    }
+}
+
+/// The pod ranges of one node, as its view states them.
+pub fn pod_ranges(node: &Node) -> Vec<Prefix> {
+    node.pod_cidrs().filter_map(|text| text.parse().ok()).collect()
+}
+
+fn config(facts: &Facts) -> Config {
+    Config {
+        node: facts.node,
+        node_local: facts.dns.unwrap_or(Address::UNSPECIFIED),
+        gateway: Address::from_bytes(GATEWAY),
+        outer_ifindex: facts.outer_ifindex,
+        vxlan_ifindex: facts.vxlan_ifindex,
+        vni: facts.vni,
+        policy_epoch: 1,
+        nat_first: *facts.nat_ports.start(),
+        nat_count: facts.nat_ports.end() - facts.nat_ports.start() + 1,
+        node_port_first: *facts.node_ports.start(),
+        node_port_last: *facts.node_ports.end(),
+        flags: facts.flags,
+        layout: LAYOUT,
+        gateway_mac: GATEWAY_MAC,
+        reserved: keelson_ebpf_abi::Be16::ZERO,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
