@@ -10,6 +10,8 @@ pub mod backend;
 pub mod cni;
 pub mod engine;
 pub mod ipam;
+#[cfg(test)]
+mod lab;
 pub mod netlink;
 pub mod plan;
 pub mod tables;

@@ -5,7 +5,7 @@ use keelson_ebpf_abi::Address;
 use rtnetlink::LinkVxlan;
 
 /// Its name in the node's namespace.
-pub const TUNNEL_NAME: &str = "keelson.vxlan";
+pub const TUNNEL_NAME: &str = "keelson-vxlan";
 
 /// Bytes that VXLAN over IPv4 adds to a frame.
 pub const TUNNEL_OVERHEAD: u32 = 50;

@@ -90,7 +90,7 @@ impl Links {
             self.held.remove(&name);
             if let Some(folder) = &self.folder {
                 // Gone already is as good.
-                let _ = std::fs::remove_file(folder.join(name));
+                let _ = std::fs::remove_file(folder.join(pin_name(&name)));
             }
         }
     }
@@ -103,7 +103,7 @@ impl Links {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let interface = name.rsplit_once('-').map_or(name, |(interface, _)| interface);
-            if interface != "cgroup" && !exists(interface) {
+            if interface != "cgroup" && !exists(&interface.replace('+', ".")) {
                 std::fs::remove_file(&path)?;
                 pruned += 1;
             }
@@ -120,7 +120,7 @@ impl Links {
         place: Place,
     ) -> Result<(), AttachError> {
         let program = programs.fd(hook)?;
-        let pin = self.folder.as_ref().map(|folder| folder.join(name));
+        let pin = self.folder.as_ref().map(|folder| folder.join(pin_name(name)));
         if let Some(pin) = &pin
             && adopt(pin, |link| sys::link_update(link.as_fd(), program))
         {
@@ -141,6 +141,11 @@ impl Links {
         }
         Ok(())
     }
+}
+
+/// A bpffs takes no dots, which names of interfaces may have.
+fn pin_name(name: &str) -> String {
+    name.replace('.', "+")
 }
 
 /// Takes over a pinned link; a dead one (its interface is gone) is unpinned.

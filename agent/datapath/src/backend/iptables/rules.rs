@@ -199,7 +199,7 @@ fn filter(text: &mut String, tables: &Tables, outer: &str) {
         );
     }
     // The node's own policy for forwarding is not meant for pods.
-    for (from, to) in [("kp+", ""), ("", "kp+"), (outer, "keelson.vxlan"), ("keelson.vxlan", outer)] {
+    for (from, to) in [("kp+", ""), ("", "kp+"), (outer, "keelson-vxlan"), ("keelson-vxlan", outer)] {
         let from = if from.is_empty() { String::new() } else { format!(" -i {from}") };
         let to = if to.is_empty() { String::new() } else { format!(" -o {to}") };
         line(text, format_args!("-A KEELSON-FORWARD{from}{to} -j ACCEPT"));

@@ -1,0 +1,21 @@
+//! A laboratory for tests: network namespaces with nodes, pods and clients in them, on the real kernel.
+//!
+//! Everything has a name of its own and goes away when its owner is dropped, also when a test fails.
+
+mod cgroup;
+mod namespace;
+mod node;
+mod probe;
+mod scenarios;
+
+pub use cgroup::Cgroup;
+pub use namespace::{Namespace, ip, wire};
+pub use node::LabNode;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A name that no other test of this machine has.
+fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("kt{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}

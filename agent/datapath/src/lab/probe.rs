@@ -1,0 +1,108 @@
+//! Servers that say who asked them, and clients that say what they were told.
+
+use super::{Cgroup, Namespace};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Answers each TCP connection and each datagram on a port with `name asked by ADDRESS`.
+pub fn serve(namespace: &Namespace, port: u16, name: &str) {
+    let any = SocketAddr::from(([0, 0, 0, 0], port));
+    let (tcp, udp) = namespace.run(move || (TcpListener::bind(any).unwrap(), UdpSocket::bind(any).unwrap()));
+    let (tcp_name, udp_name) = (name.to_owned(), name.to_owned());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, from)) = tcp.accept() {
+            let _ = stream.write_all(format!("{tcp_name} asked by {}", from.ip()).as_bytes());
+        }
+    });
+    std::thread::spawn(move || {
+        let mut bytes = [0; 64];
+        while let Ok((_, from)) = udp.recv_from(&mut bytes) {
+            let _ = udp.send_to(format!("{udp_name} asked by {}", from.ip()).as_bytes(), from);
+        }
+    });
+}
+
+/// What a TCP server says to a client without socket programs: every packet is translated on its way.
+pub fn tcp(namespace: &Namespace, to: &str) -> Result<String, String> {
+    let to: SocketAddr = to.parse().unwrap();
+    namespace.run(move || ask_tcp(to).map(|(text, _)| text))
+}
+
+/// The same by UDP; the answer must come from the address asked.
+pub fn udp(namespace: &Namespace, to: &str) -> Result<String, String> {
+    let to: SocketAddr = to.parse().unwrap();
+    namespace.run(move || ask_udp(to))
+}
+
+fn ask_tcp(to: SocketAddr) -> Result<(String, SocketAddr), String> {
+    let mut stream =
+        TcpStream::connect_timeout(&to, PATIENCE).map_err(|error| format!("{:?}", error.kind()))?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).map_err(|error| format!("{:?}", error.kind()))?;
+    Ok((text, stream.peer_addr().unwrap()))
+}
+
+fn ask_udp(to: SocketAddr) -> Result<String, String> {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let kind = |error: std::io::Error| format!("{:?}", error.kind());
+    socket.send_to(b"?", to).map_err(kind)?;
+    let mut bytes = [0; 256];
+    let (len, from) = socket.recv_from(&mut bytes).map_err(kind)?;
+    assert_eq!(from, to, "the answer comes from the address asked");
+    Ok(String::from_utf8_lossy(&bytes[..len]).into_owned())
+}
+
+/// What servers say to a process of a cgroup, whose sockets are translated. For TCP the peer's address
+/// follows, as getpeername shows it.
+pub fn in_cgroup(namespace: &Namespace, cgroup: &Cgroup, protocol: &str, to: &str) -> String {
+    let netns = std::fs::File::open(namespace.path()).unwrap();
+    let procs = cgroup.path.join("cgroup.procs");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "lab::probe::child", "--nocapture", "--test-threads=1"]);
+    command.env("KEELSON_PROBE", format!("{protocol} {to}"));
+    // SAFETY: between fork and exec only system calls are made: open, write, setns.
+    unsafe {
+        command.pre_exec(move || {
+            std::fs::write(&procs, "0")?;
+            nix::sched::setns(&netns, nix::sched::CloneFlags::CLONE_NEWNET).map_err(Into::into)
+        });
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find_map(|line| line.split_once("PROBE ")).map(|(_, line)| line.to_owned());
+    line.unwrap_or_else(|| panic!("no answer: {text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The process that [`in_cgroup`] starts; nothing without its variable.
+#[test]
+fn child() {
+    let Ok(task) = std::env::var("KEELSON_PROBE") else { return };
+    let (protocol, to) = task.split_once(' ').unwrap();
+    let to: SocketAddr = to.parse().unwrap();
+    let line = match protocol {
+        "tcp" => ask_tcp(to).map(|(text, peer)| format!("{text}, peer {peer}")),
+        "udp" => ask_udp(to),
+        "udp-connected" => ask_udp_connected(to),
+        other => panic!("unknown probe {other}"),
+    };
+    println!("PROBE {}", line.unwrap_or_else(|error| error));
+}
+
+fn ask_udp_connected(to: SocketAddr) -> Result<String, String> {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let kind = |error: std::io::Error| format!("{:?}", error.kind());
+    socket.connect(to).map_err(kind)?;
+    assert_eq!(socket.peer_addr().unwrap(), to, "the socket believes it talks to the service");
+    socket.send(b"?").map_err(kind)?;
+    let mut bytes = [0; 256];
+    let len = socket.recv(&mut bytes).map_err(kind)?;
+    Ok(String::from_utf8_lossy(&bytes[..len]).into_owned())
+}
