@@ -25,5 +25,5 @@ mod storage;
 mod testing;
 mod verbs;
 
-pub use kubelet::KubeletClient;
+pub use kubelet::{KubeletClient, KubeletClientError};
 pub use server::{ApiConfig, ApiServer};
