@@ -51,7 +51,9 @@ impl Disk {
     /// is an error and not an empty store.
     pub fn open(dir: &Path, create: bool) -> Result<Disk, OpenError> {
         let cache = Cache::new_lru_cache(BLOCK_CACHE);
-        let options = database_options(create);
+        let mut options = database_options(create);
+        // Without a table factory of its own each set of options makes a block cache of 32 MiB and its table.
+        options.set_block_based_table_factory(&table_options(&cache));
         let families =
             [(DEFAULT, 64 << 10), (META, 512 << 10), (EVENTS, 2 << 20), (LOG, 8 << 20), (OBJECTS, 8 << 20)]
                 .map(|(name, memtable)| {
@@ -112,14 +114,18 @@ fn family_options(name: &str, memtable: usize, cache: &Cache) -> Options {
     o.set_max_write_buffer_number(2);
     o.set_arena_block_size((memtable / 16).clamp(4 << 10, 256 << 10));
     o.set_target_file_size_base(16 << 20);
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(cache);
-    blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    o.set_block_based_table_factory(&blocks);
+    o.set_block_based_table_factory(&table_options(cache));
     // Log entries live for minutes: compressing them costs more than it saves.
     let compression = if name == LOG { DBCompressionType::None } else { DBCompressionType::Lz4 };
     o.set_compression_type(compression);
+    o
+}
+
+fn table_options(cache: &Cache) -> BlockBasedOptions {
+    let mut o = BlockBasedOptions::default();
+    o.set_block_cache(cache);
+    o.set_cache_index_and_filter_blocks(true);
+    o.set_pin_l0_filter_and_index_blocks_in_cache(true);
     o
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the store as a whole, on real files.
 
+mod histogram;
 mod history;
 mod kill;
 mod log_suite;
