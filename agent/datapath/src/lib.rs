@@ -8,6 +8,7 @@
 pub mod attachment;
 pub mod backend;
 pub mod cni;
+mod datapath;
 pub mod engine;
 pub mod ipam;
 #[cfg(test)]
@@ -15,3 +16,7 @@ mod lab;
 pub mod netlink;
 pub mod plan;
 pub mod tables;
+mod task;
+
+pub use datapath::{Datapath, DatapathConfig, DatapathError};
+pub use engine::{Mode, Status};

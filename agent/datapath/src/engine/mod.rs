@@ -5,6 +5,7 @@ mod pods;
 mod setup;
 mod status;
 
+pub use pods::Added;
 pub use setup::{Mode, OpenError, Settings};
 pub use status::Status;
 

@@ -119,6 +119,11 @@ impl Engine {
             Backend::Ebpf(_) => TunnelMode::External,
             Backend::Iptables(_) => TunnelMode::Forwarding { vni: VNI },
         };
+        if let Some(dns) = settings.dns {
+            let loopback = netlink.interface("lo").await?;
+            netlink.set_up("lo", loopback.index).await?;
+            netlink.add_address(loopback.index, dns, if dns.is_v4() { 32 } else { 128 }).await?;
+        }
         let tunnel = netlink.ensure_tunnel(mode, settings.node, settings.vxlan_port, mtu).await?;
         facts.vxlan_ifindex = tunnel.index;
         if let Backend::Ebpf(ebpf) = &mut backend {

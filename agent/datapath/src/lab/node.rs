@@ -37,8 +37,6 @@ impl LabNode {
         let namespace = Namespace::new(name);
         super::wire(switch, &namespace, ip);
         namespace.ip(&format!("route add default via {gateway}"));
-        // The cluster DNS address, as the agent puts it there.
-        namespace.ip("addr add 10.96.0.10/32 dev lo");
         let mut node = Self {
             namespace,
             cgroup: Cgroup::new(),
