@@ -7,7 +7,6 @@ mod net;
 mod wait;
 
 pub use cluster::TestCluster;
-pub use kubectl::{Kubectl, Output};
-pub use leftovers::Machine;
+pub use kubectl::Kubectl;
 pub use net::{http_get, in_host};
 pub use wait::eventually;

@@ -1,0 +1,71 @@
+//! The sample app as other scenarios use it: deployed, asked, its backends counted.
+
+use crate::harness::{Kubectl, TestCluster, eventually, http_get};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long anything here may take.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// A pod with a shell in the namespace `sample`, which also names a service.
+const SHELL: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata:
+  name: shell
+  namespace: sample
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: shell
+      image: keelson.dev/busybox:1
+      command: [sleep, "3600"]
+"#;
+
+/// Applies `examples/` and waits until both Deployments are rolled out.
+pub fn deploy(kubectl: &Kubectl) {
+    let examples = xtask::repo::root().join("examples/app.yaml");
+    kubectl.run(&["apply", "-f", &examples.display().to_string()]);
+    for deployment in ["deployment/backend", "deployment/frontend"] {
+        kubectl.run(&["-n", "sample", "rollout", "status", deployment, "--timeout=90s"]);
+    }
+}
+
+/// Starts the pod `shell` beside the app.
+pub fn start_shell(kubectl: &Kubectl) {
+    kubectl.apply(SHELL);
+    kubectl.run(&["-n", "sample", "wait", "--for=condition=Ready", "pod/shell", "--timeout=60s"]);
+}
+
+/// Runs a line in the pod `shell`; stdout, or what went wrong.
+pub fn in_shell(kubectl: &Kubectl, line: &str) -> Result<String, String> {
+    kubectl.ask(&["-n", "sample", "exec", "shell", "--", "sh", "-c", line])
+}
+
+/// The page at the NodePort of node `index`, once every one of its questions was answered.
+pub fn page(cluster: &TestCluster, index: usize) -> String {
+    let url = format!("http://{}:30080/", cluster.names.node_ip(index));
+    eventually("the page", MINUTE, || {
+        let page = http_get(cluster, "client", &url)?;
+        if page.contains("no answer") { Err(page) } else { Ok(page) }
+    })
+}
+
+/// The backend pods that a page names.
+pub fn backends(page: &str) -> BTreeSet<String> {
+    page.split("&quot;pod&quot;:&quot;")
+        .skip(1)
+        .filter_map(|rest| rest.split("&quot;").next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Every backend answers in the end: connections are spread over all endpoints.
+pub fn assert_spread(cluster: &TestCluster, node: usize, wanted: usize) {
+    let mut seen = BTreeSet::new();
+    eventually("every backend to answer", MINUTE, || {
+        let page = page(cluster, node);
+        seen.extend(backends(&page));
+        if seen.len() >= wanted { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+}
