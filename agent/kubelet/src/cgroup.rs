@@ -41,12 +41,7 @@ impl Cgroups {
         Ok(Self { hierarchies: parse_mounts(&text), root: format!("/{}", root.trim_matches('/')) })
     }
 
-    /// Whether only the v2 tree is there.
-    pub fn unified(&self) -> bool {
-        !self.hierarchies.is_empty() && self.hierarchies.iter().all(|h| h.v2)
-    }
-
-    /// Where the hierarchies are mounted.
+    /// Whether any hierarchy is mounted.
     pub fn has_any(&self) -> bool {
         !self.hierarchies.is_empty()
     }
@@ -106,11 +101,6 @@ impl Cgroups {
             }
         }
         uids
-    }
-
-    /// Removes the node's whole subtree; only for a node that is given up.
-    pub fn remove_all(&self) -> Result<()> {
-        self.remove(&format!("{}/kubepods", self.root.trim_end_matches('/')))
     }
 
     fn create(&self, group: &str) -> Result<()> {

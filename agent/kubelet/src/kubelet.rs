@@ -6,18 +6,22 @@ use crate::clock::Clock;
 use crate::config::KubeletConfig;
 use crate::cri::{Cri, CriError};
 use crate::event::Event;
+use crate::logs::rotate::rotate_all;
 use crate::machine::MachineFacts;
 use crate::node;
 use crate::pod::Pod;
 use crate::references::References;
-use crate::run::{Directory, Loop, watch_runtime};
+use crate::run::{Directory, Loop, watch_events, watch_runtime};
+use crate::server::{self, ServingTls};
 use crate::tokens::Tokens;
 use keelson_api::resource::Resource;
 use keelson_client::Client;
 use keelson_client::informer::{Informer, Scope};
 use keelson_client::recorder::Recorder;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -35,6 +39,8 @@ pub enum StartError {
     NoCgroups,
     #[error(transparent)]
     Cri(#[from] CriError),
+    #[error("the kubelet server cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
 }
 
 /// The node's pod runner.
@@ -45,12 +51,21 @@ pub struct KubeletHandle {
     stop: oneshot::Sender<()>,
     main: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
-    directory: Arc<Directory>,
+    address: SocketAddr,
 }
 
 impl Kubelet {
-    /// Starts the kubelet's tasks: the loop, the look at the runtime, the node's own status.
-    pub async fn start(config: KubeletConfig, client: Client) -> Result<KubeletHandle, StartError> {
+    /// Starts the kubelet's tasks: the loop, the look at the runtime, the node's own status, the server. The
+    /// runtime need not be up yet: the node is NotReady until it is.
+    pub async fn start(
+        mut config: KubeletConfig,
+        client: Client,
+        tls: ServingTls,
+    ) -> Result<KubeletHandle, StartError> {
+        let failed = |source| StartError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        config.listen = address;
         for path in [&config.root_dir, &config.pod_log_dir] {
             std::fs::create_dir_all(path)
                 .map_err(|source| StartError::Folder { path: path.clone(), source })?;
@@ -88,9 +103,12 @@ impl Kubelet {
         let main = tokio::spawn(main.run(inbox, stopped));
         let tasks = vec![
             tokio::spawn(watch_runtime(Arc::clone(&context))),
+            tokio::spawn(watch_events(Arc::clone(&context))),
             tokio::spawn(node::report(Arc::clone(&context))),
+            tokio::spawn(rotate_all(Arc::clone(&context), Arc::clone(&directory))),
+            tokio::spawn(server::serve(context, directory, listener, tls)),
         ];
-        Ok(KubeletHandle { stop, main, tasks, directory })
+        Ok(KubeletHandle { stop, main, tasks, address })
     }
 }
 
@@ -107,8 +125,8 @@ impl KubeletHandle {
         }
     }
 
-    /// The pods as the kubelet server shows them.
-    pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
+    /// Where the kubelet server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }

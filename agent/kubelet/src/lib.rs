@@ -20,11 +20,13 @@ mod pod;
 mod references;
 mod resolv;
 mod run;
+mod server;
 mod tokens;
 mod volume;
 
 pub use config::{KubeletConfig, Taint};
 pub use kubelet::{Kubelet, KubeletHandle, StartError};
+pub use server::{ServingTls, TlsError};
 
 #[cfg(test)]
 mod tests;

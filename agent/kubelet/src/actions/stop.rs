@@ -20,17 +20,17 @@ pub(super) async fn stop(context: &Context, pod: &Pod, stop: Stop<'_>) -> Result
     if !stop.message.is_empty() {
         context.record(pod, false, "Killing", stop.message, Some(stop.name));
     }
-    let begun = Instant::now();
-    let grace = Duration::from_secs(u64::try_from(stop.grace_s).unwrap_or(0));
-    if stop.hook && stop.grace_s > 0 {
+    let mut left = stop.grace_s.max(0);
+    if stop.hook && left > 0 {
+        let begun = Instant::now();
+        let grace = Duration::from_secs(left.unsigned_abs());
         let hook = hooks::pre_stop(context, pod, stop.name, stop.id);
         if let Ok(Err(message)) = tokio::time::timeout(grace, hook).await {
             context.record(pod, true, "FailedPreStopHook", message, Some(stop.name));
         }
+        let used = i64::try_from(begun.elapsed().as_secs()).unwrap_or(left);
+        left = (left - used).max(SIGNAL_GRACE_S_MIN);
     }
-    let left = i64::try_from(grace.saturating_sub(begun.elapsed()).as_secs()).unwrap_or(0);
-    let left =
-        if stop.hook { left.max(SIGNAL_GRACE_S_MIN).min(stop.grace_s.max(SIGNAL_GRACE_S_MIN)) } else { left };
     let result = context.cri.stop_container(stop.id, left).await;
     context.look.notify_one();
     match result {

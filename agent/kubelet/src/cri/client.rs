@@ -116,8 +116,6 @@ calls! {
     runtime.port_forward(request: PortForwardRequest) in SHORT = request, |reply| -> String { Ok(reply.url) }
     images.image_status(image: &str) in SHORT = ImageStatusRequest { image: spec(image), verbose: false },
         |reply| -> Option<Image> { Ok(reply.image) }
-    images.list_images() in SHORT = ListImagesRequest { filter: None },
-        |reply| -> Vec<Image> { Ok(reply.images) }
     images.pull_image(image: &str, auth: Option<AuthConfig>) in PULL =
         PullImageRequest { image: spec(image), auth, sandbox_config: None },
         |reply| -> String { Ok(reply.image_ref) }

@@ -129,6 +129,7 @@ pub fn sandbox_seen(status: &PodSandboxStatus) -> SandboxSeen {
         attempt: status.metadata.as_ref().map_or(0, |m| m.attempt),
         ready: status.state == i32::from(PodSandboxState::SandboxReady),
         created: status.created_at / NANOS_PER_MILLI,
+        grace_s: status.annotations.get(names::POD_GRACE).and_then(|g| g.parse().ok()),
         ips: std::iter::once(network.ip).chain(more).filter(|ip| !ip.is_empty()).collect(),
     }
 }

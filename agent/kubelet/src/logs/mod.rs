@@ -1,6 +1,9 @@
 //! Container logs in CRI's format: `TIME STREAM P|F TEXT` per line.
 
+pub mod filter;
 pub mod line;
+pub mod reader;
+pub(crate) mod rotate;
 
 use line::Line;
 use std::io::{Read, Seek, SeekFrom};

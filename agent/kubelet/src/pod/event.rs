@@ -78,6 +78,8 @@ pub struct SandboxSeen {
     /// Milliseconds since the epoch.
     pub created: i64,
     pub ips: Vec<String>,
+    /// The pod's termination grace period, as it was when the sandbox was made.
+    pub grace_s: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -170,11 +170,6 @@ impl Machine {
         self.ending.as_ref().map(|e| &e.cause)
     }
 
-    /// The pod's containers are over for good and its sandbox is down.
-    pub fn finished(&self) -> bool {
-        self.ending.is_some() && self.torn_down == Step::Done
-    }
-
     pub(super) fn wake_at(&mut self, at: u64) {
         self.wake = Some(self.wake.map_or(at, |w| w.min(at)));
     }

@@ -11,6 +11,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Looks that are asked for come at most this often.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Between attempts to open the event stream.
+const EVENTS_RETRY: Duration = Duration::from_secs(5);
+
 /// Lists the runtime for ever; ends with the loop.
 pub(crate) async fn watch_runtime(context: Arc<Context>) {
     let mut observer = Observer::default();
@@ -40,5 +43,24 @@ pub(crate) async fn watch_runtime(context: Arc<Context>) {
         tokio::time::sleep(PAUSE).await;
         // Running into the timeout is the normal case.
         let _ = tokio::time::timeout(PERIOD, context.look.notified()).await;
+    }
+}
+
+/// Looks at once when the runtime reports an event; for runtimes that have events (containerd from 1.7).
+pub(crate) async fn watch_events(context: Arc<Context>) {
+    loop {
+        match context.cri.events().await {
+            Ok(mut events) => {
+                while let Ok(Some(_)) = events.message().await {
+                    context.look.notify_one();
+                }
+            }
+            Err(error) if error.is_unimplemented() => {
+                tracing::info!("the runtime has no event stream: it is listed every second");
+                return;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(EVENTS_RETRY).await;
     }
 }

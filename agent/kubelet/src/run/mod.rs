@@ -6,5 +6,5 @@ mod pods;
 mod writer;
 
 pub use directory::{Directory, PodEntry};
-pub(crate) use look::watch_runtime;
+pub(crate) use look::{watch_events, watch_runtime};
 pub(crate) use pods::Loop;

@@ -185,6 +185,7 @@ impl Loop {
         pod.meta.uid.clone_from(&name.uid);
         pod.meta.name.clone_from(&name.name);
         pod.meta.namespace.clone_from(&name.namespace);
+        pod.spec.termination_grace_period_seconds = observation.sandboxes.iter().find_map(|s| s.grace_s);
         let names: BTreeSet<&str> = observation.containers.iter().map(|c| c.name.as_str()).collect();
         pod.spec.containers = names
             .into_iter()

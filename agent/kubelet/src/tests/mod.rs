@@ -1,1 +1,12 @@
-//! Tests of the kubelet against a real containerd.
+//! The kubelet against a real containerd and runc, with an API that models what it states.
+
+mod api;
+mod image;
+mod lifecycle;
+mod probes;
+mod restart;
+mod runtime;
+mod server;
+mod stage;
+mod tls;
+mod volumes;

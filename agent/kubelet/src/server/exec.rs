@@ -1,0 +1,116 @@
+//! `/exec`, `/attach` and `/portForward`: the runtime's streaming server does the work, the kubelet tunnels.
+
+use super::query::Query;
+use super::{Body, text, tunnel};
+use crate::actions::Context;
+use crate::cri::CriError;
+use crate::run::Directory;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use keelson_proto::cri::{AttachRequest, ExecRequest, PortForwardRequest};
+
+pub(super) struct Target<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) pod: &'a str,
+    pub(super) container: &'a str,
+}
+
+/// Streams that a request asks for; the names are the kubelet's, then the API's.
+struct Streams {
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+    tty: bool,
+}
+
+impl Streams {
+    fn parse(query: &Query) -> Result<Self, String> {
+        let tty = query.flag(&["tty"]);
+        let streams = Self {
+            stdin: query.flag(&["input", "stdin"]),
+            stdout: query.flag(&["output", "stdout"]),
+            // A terminal has one output.
+            stderr: query.flag(&["error", "stderr"]) && !tty,
+            tty,
+        };
+        if !streams.stdin && !streams.stdout && !streams.stderr {
+            return Err("you must specify at least 1 of stdin, stdout, stderr".to_owned());
+        }
+        Ok(streams)
+    }
+}
+
+/// The running container's id, or the refusal.
+fn container(directory: &Directory, target: &Target<'_>) -> Result<String, Response<Body>> {
+    let Some(entry) = directory.get(target.namespace, target.pod) else {
+        return Err(text(StatusCode::NOT_FOUND, "pod does not exist"));
+    };
+    let found = entry.containers.get(target.container).filter(|c| c.running).and_then(|c| c.id.clone());
+    found.ok_or_else(|| {
+        text(StatusCode::INTERNAL_SERVER_ERROR, &format!("container not found (\"{}\")", target.container))
+    })
+}
+
+pub(super) async fn exec(
+    context: &Context,
+    directory: &Directory,
+    target: &Target<'_>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let query = Query::parse(request.uri().query());
+    let streams = match Streams::parse(&query) {
+        Ok(streams) => streams,
+        Err(message) => return text(StatusCode::BAD_REQUEST, &message),
+    };
+    let id = match container(directory, target) {
+        Ok(id) => id,
+        Err(refusal) => return refusal,
+    };
+    let Streams { stdin, stdout, stderr, tty } = streams;
+    let command = query.all("command");
+    let url = context.cri.exec(ExecRequest { container_id: id, cmd: command, tty, stdin, stdout, stderr });
+    forward(url.await, request).await
+}
+
+pub(super) async fn attach(
+    context: &Context,
+    directory: &Directory,
+    target: &Target<'_>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let query = Query::parse(request.uri().query());
+    let streams = match Streams::parse(&query) {
+        Ok(streams) => streams,
+        Err(message) => return text(StatusCode::BAD_REQUEST, &message),
+    };
+    let id = match container(directory, target) {
+        Ok(id) => id,
+        Err(refusal) => return refusal,
+    };
+    let Streams { stdin, stdout, stderr, tty } = streams;
+    let url = context.cri.attach(AttachRequest { container_id: id, stdin, tty, stdout, stderr });
+    forward(url.await, request).await
+}
+
+pub(super) async fn port_forward(
+    context: &Context,
+    directory: &Directory,
+    target: &Target<'_>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let Some(entry) = directory.get(target.namespace, target.pod) else {
+        return text(StatusCode::NOT_FOUND, "pod does not exist");
+    };
+    let Some(sandbox) = entry.sandbox else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "the pod has no sandbox");
+    };
+    let url = context.cri.port_forward(PortForwardRequest { pod_sandbox_id: sandbox, port: Vec::new() });
+    forward(url.await, request).await
+}
+
+async fn forward(url: Result<String, CriError>, request: Request<Incoming>) -> Response<Body> {
+    match url {
+        Ok(url) => tunnel::upgrade(&url, request).await,
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}

@@ -1,0 +1,38 @@
+//! Probes against real containers.
+
+use super::stage::{Stage, condition};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_comes_and_goes_and_liveness_restarts() {
+    let stage = Stage::start().await;
+    let port = 30_000 + std::process::id() % 10_000;
+    stage.pod("web", json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": [
+        {"name": "c", "ports": [{"name": "http", "containerPort": port}],
+         "command": ["sh", "-c", format!("mkdir /www; echo ok > /www/ok; exec httpd -f -p 127.0.0.1:{port} -h /www")],
+         "readinessProbe": {"periodSeconds": 1, "failureThreshold": 1, "httpGet": {"path": "/ok", "port": "http"}},
+         "livenessProbe": {"periodSeconds": 1, "tcpSocket": {"port": port}}}]}));
+    stage.pod("exec", json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": [
+        {"name": "c", "command": ["sh", "-c", "touch /tmp/alive; sleep 3; rm /tmp/alive; exec sleep 1000"],
+         "startupProbe": {"periodSeconds": 1, "exec": {"command": ["test", "-e", "/tmp/alive"]}},
+         "livenessProbe": {"periodSeconds": 1, "failureThreshold": 1, "exec": {"command": ["cat", "/tmp/alive"]}}}]}));
+    let status = stage.until_ready("web").await;
+    let id = status["containerStatuses"][0]["containerID"].as_str().unwrap().replace("containerd://", "");
+    stage.containerd.ctr(&["tasks", "exec", "--exec-id", "x", &id, "rm", "/www/ok"]);
+    let status = stage.until("web", 5, |s| condition(s, "Ready") == "False").await;
+    assert_eq!(status["containerStatuses"][0]["restartCount"], 0);
+    assert_eq!(condition(&status, "ContainersReady"), "False");
+    let failed = |name: &str, text: &str| {
+        stage.events(name).iter().any(|e| e.starts_with("Unhealthy") && e.contains(text))
+    };
+    assert!(
+        failed("web", "Readiness probe failed: HTTP probe failed with statuscode: 404"),
+        "{:?}",
+        stage.events("web")
+    );
+
+    stage.until("exec", 15, |s| s["containerStatuses"][0]["restartCount"] == 1).await;
+    assert!(failed("exec", "Liveness probe failed: "), "{:?}", stage.events("exec"));
+    let killing = "Killing: Container c failed liveness probe, will be restarted";
+    assert!(stage.events("exec").iter().any(|e| e == killing), "{:?}", stage.events("exec"));
+}

@@ -1,0 +1,69 @@
+//! The :10250 server: logs, exec through containerd's streaming server, who may call.
+
+use super::stage::{Stage, eventually};
+use rustls_pki_types::ServerName;
+use serde_json::json;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// One raw HTTP/1.1 exchange; the reply's head and what follows within a moment.
+async fn ask(stage: &Stage, name: Option<&str>, head: &str) -> String {
+    let address = stage.kubelet.as_ref().unwrap().address();
+    let connector = tokio_rustls::TlsConnector::from(stage.tls.client(name));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let server = ServerName::try_from("127.0.0.1").unwrap();
+    let mut stream = connector.connect(server, stream).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut reply = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(3), stream.read_to_end(&mut reply)).await;
+    String::from_utf8_lossy(&reply).into_owned()
+}
+
+const API_SERVER: Option<&str> = Some("kube-apiserver-kubelet-client");
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_exec_and_access() {
+    let stage = Stage::start().await;
+    stage.pod(
+        "a",
+        json!({"hostNetwork": true, "containers": [
+        {"name": "c", "command": ["sh", "-c", "echo one; sleep 0.2; echo two >&2; exec sleep 1000"]}]}),
+    );
+    stage.until_ready("a").await;
+    eventually("both lines", || stage.log("a", "c", 0).lines().count() == 2).await;
+
+    let check = async |name: Option<&str>, request: &str, status: &str, body: &str| {
+        let reply = ask(&stage, name, request).await;
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {reply}");
+        assert!(reply.contains(body), "{request}: {reply}");
+    };
+    check(None, &get("/pods"), "401", "Unauthorized").await;
+    check(API_SERVER, &get("/healthz"), "200", "ok").await;
+    check(API_SERVER, &get("/pods"), "200", "\"name\":\"a\"").await;
+    check(API_SERVER, &get("/metrics"), "200", "kubelet_running_pods 1").await;
+    check(API_SERVER, &get("/containerLogs/default/a/c"), "200", "one\n").await;
+    check(API_SERVER, &get("/containerLogs/default/a/c?tailLines=1"), "200", "two\n").await;
+    check(API_SERVER, &get("/containerLogs/default/a/c?previous=true"), "400", "previous terminated").await;
+    check(API_SERVER, &get("/containerLogs/default/a/x"), "404", "container \"x\" not found in pod \"a\"")
+        .await;
+    check(API_SERVER, &get("/containerLogs/default/x/c"), "404", "pod \"x\" does not exist").await;
+    check(API_SERVER, &get("/nowhere"), "404", "").await;
+    let exec = |upgrade: &str, query: &str| {
+        format!(
+            "POST /exec/default/a/c?{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\
+             X-Stream-Protocol-Version: v4.channel.k8s.io\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let run = "command=echo&command=hi&output=1&error=1";
+    check(API_SERVER, &exec("SPDY/3.1", run), "101", "v4.channel.k8s.io").await;
+    check(API_SERVER, &exec("websocket", run), "400", "SPDY").await;
+    check(API_SERVER, &exec("SPDY/3.1", "command=echo"), "400", "at least 1").await;
+    // The test's API lets nobody in: SubjectAccessReviews come back without a word.
+    check(Some("someone"), &get("/pods"), "403", "user=someone, verb=get").await;
+    check(Some("someone"), &exec("SPDY/3.1", run), "403", "verb=create").await;
+}
