@@ -3,7 +3,7 @@
 use super::{ALL_VERBS, Column, KindDef, Strategy, TableDef, column, row, wide};
 use crate::field::{FieldError, FieldErrors, Path};
 use crate::names;
-use crate::validation::value::{at, default_to, dig, has, int, object_mut, text};
+use crate::validation::value::{at, dig, has, int, text};
 use serde_json::Value;
 
 /// The most characters of a reason, an action and a reporting instance.
@@ -65,18 +65,6 @@ fn involved(object: &Value, field: &str) -> String {
 struct Event;
 
 impl Strategy for Event {
-    fn default(&self, object: &mut Value) {
-        // Kubernetes always writes these, known or not.
-        object_mut(object, "involvedObject");
-        object_mut(object, "source");
-        for time in ["firstTimestamp", "lastTimestamp", "eventTime"] {
-            default_to(object, time, Value::Null);
-        }
-        for name in ["reportingComponent", "reportingInstance"] {
-            default_to(object, name, "");
-        }
-    }
-
     fn validate(&self, object: &Value) -> FieldErrors {
         let mut errors = FieldErrors::new();
         common(object, "reportingComponent", &mut errors);

@@ -39,6 +39,9 @@ pub(crate) const ALL_VERBS: &[&str] =
 /// The verbs of a `status` or `scale` subresource.
 pub(crate) const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
 
+/// A field label of field selectors, and its value in an object.
+pub type Selectable = (&'static str, fn(&Value) -> String);
+
 /// What a kind is and how the API serves it.
 pub struct KindDef {
     /// The API group; empty for the core group.
@@ -59,7 +62,7 @@ pub struct KindDef {
     pub table: TableDef,
     /// Field labels of field selectors besides `metadata.name` and `metadata.namespace`, with their value in
     /// an object.
-    pub selectable: &'static [(&'static str, fn(&Value) -> String)],
+    pub selectable: &'static [Selectable],
     pub strategy: &'static dyn Strategy,
     /// The warning that every request for this kind is answered with, in whatever verb; empty for none.
     pub deprecation: &'static str,
@@ -207,3 +210,8 @@ pub trait Strategy: Sync {
         Vec::new()
     }
 }
+
+#[cfg(test)]
+mod row_tests;
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,14 @@
 use super::{AGE, KindDef, NAME, Strategy, Subresource, TableDef, column, row, status_of};
 use crate::field::{FieldError, FieldErrors, Path};
 use crate::names;
+use crate::validation::check;
 use crate::validation::value::{at, carry_over, has, list, object_mut, set, text, texts};
 use serde_json::{Value, json};
 
 /// The finalizer of the namespace controller.
 pub const FINALIZER: &str = "kubernetes";
+/// The finalizers that have no domain.
+const STANDARD_FINALIZERS: [&str; 3] = [FINALIZER, "orphan", "foregroundDeletion"];
 /// The label that tells a namespace's name to selectors.
 pub const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
@@ -40,14 +43,7 @@ struct Namespace;
 
 impl Strategy for Namespace {
     fn default(&self, object: &mut Value) {
-        let name = text(&object["metadata"], "name").to_owned();
-        if !name.is_empty()
-            && let Some(metadata) = object_mut(object, "metadata")
-            && let Some(labels) = object_mut(metadata, "labels")
-            && text(labels, NAME_LABEL).is_empty()
-        {
-            set(labels, NAME_LABEL, name);
-        }
+        name_label(object);
         if let Some(status) = object_mut(object, "status")
             && text(status, "phase").is_empty()
         {
@@ -57,6 +53,8 @@ impl Strategy for Namespace {
     }
 
     fn prepare_create(&self, object: &mut Value) {
+        // Once more for a generated name, which defaulting did not know.
+        name_label(object);
         set(object, "status", json!({"phase": "Active"}));
         if let Some(spec) = object_mut(object, "spec")
             && !texts(spec, "finalizers").contains(&FINALIZER)
@@ -80,18 +78,14 @@ impl Strategy for Namespace {
 
     fn validate(&self, object: &Value) -> FieldErrors {
         let mut errors = FieldErrors::new();
-        finalizers(object, &mut errors);
+        finalizers(object, false, &mut errors);
         errors
-    }
-
-    fn validate_update(&self, new: &Value, _old: &Value) -> FieldErrors {
-        self.validate(new)
     }
 
     fn validate_subresource_update(&self, subresource: &str, new: &Value, _old: &Value) -> FieldErrors {
         let mut errors = FieldErrors::new();
         if subresource == "finalize" {
-            finalizers(new, &mut errors);
+            finalizers(new, true, &mut errors);
             return errors;
         }
         let phase = text(&new["status"], "phase");
@@ -101,7 +95,7 @@ impl Strategy for Namespace {
             ("Active", "may only be 'Active' if `deletionTimestamp` is empty")
         };
         if phase != want {
-            errors.push(FieldError::invalid(&Path::new("status").child("phase"), phase, why));
+            errors.push(FieldError::invalid(&Path::new("status").child("Phase"), phase, why));
         }
         errors
     }
@@ -111,16 +105,26 @@ impl Strategy for Namespace {
     }
 }
 
+/// The label of a namespace's name is the server's to set.
+fn name_label(object: &mut Value) {
+    let name = text(&object["metadata"], "name").to_owned();
+    if !name.is_empty()
+        && let Some(metadata) = object_mut(object, "metadata")
+        && let Some(labels) = object_mut(metadata, "labels")
+    {
+        set(labels, NAME_LABEL, name);
+    }
+}
+
 /// `spec.finalizers` are qualified names or the one that has no domain.
-fn finalizers(object: &Value, errors: &mut FieldErrors) {
+fn finalizers(object: &Value, by_index: bool, errors: &mut FieldErrors) {
     for (index, name) in texts(&object["spec"], "finalizers").into_iter().enumerate() {
         let path = Path::new("spec").child("finalizers");
-        for why in names::qualified_name(name) {
-            errors.push(FieldError::invalid(&path, name, why));
-        }
-        if !name.contains('/') && name != FINALIZER {
+        let path = if by_index { path.index(index) } else { path };
+        check::each(names::qualified_name(name), name, &path, errors);
+        if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid(&path.index(index), name, why));
+            errors.push(FieldError::invalid(&path, name, why));
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{AGE, ALL_VERBS, KindDef, NAME, Strategy, TableDef, column, row, status_of, wide};
 use crate::field::{FieldError, FieldErrors, Path};
 use crate::validation::value::{
-    at, carry_over, default_to, entries, flag, is_empty, list, object_mut, same, set, size, text, texts,
+    at, carry_over, entries, flag, is_empty, list, object_mut, same, set, size, text, texts,
 };
 use crate::validation::{network, taint};
 use serde_json::{Value, json};
@@ -48,20 +48,6 @@ pub(super) static KIND: KindDef = KindDef {
 
 struct Node;
 
-/// What `status.nodeInfo` always names.
-const INFO: [&str; 10] = [
-    "machineID",
-    "systemUUID",
-    "bootID",
-    "kernelVersion",
-    "osImage",
-    "containerRuntimeVersion",
-    "kubeletVersion",
-    "kubeProxyVersion",
-    "operatingSystem",
-    "architecture",
-];
-
 impl Strategy for Node {
     fn default(&self, object: &mut Value) {
         if let Some(spec) = object_mut(object, "spec") {
@@ -71,20 +57,6 @@ impl Strategy for Node {
         if size(status, "allocatable") == 0 && size(status, "capacity") > 0 {
             let capacity = at(status, "capacity").clone();
             set(status, "allocatable", capacity);
-        }
-        if let Some(endpoints) = object_mut(status, "daemonEndpoints")
-            && let Some(kubelet) = object_mut(endpoints, "kubeletEndpoint")
-        {
-            default_to(kubelet, "Port", 0);
-        }
-        if let Some(info) = object_mut(status, "nodeInfo") {
-            for field in INFO {
-                default_to(info, field, "");
-            }
-        }
-        for condition in crate::validation::value::list_mut(status, "conditions") {
-            default_to(condition, "lastHeartbeatTime", Value::Null);
-            default_to(condition, "lastTransitionTime", Value::Null);
         }
     }
 

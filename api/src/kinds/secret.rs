@@ -3,7 +3,7 @@
 use super::{AGE, ALL_VERBS, KindDef, NAME, Strategy, TableDef, column, row};
 use crate::field::{FieldError, FieldErrors, Path};
 use crate::validation::data;
-use crate::validation::value::{at, carry_over, default_empty_to, dig, object_mut, remove, set, size, text};
+use crate::validation::value::{at, default_empty_to, dig, object_mut, remove, set, size, text};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -40,14 +40,6 @@ impl Strategy for Secret {
             for (key, value) in plain {
                 set(data, &key, STANDARD.encode(value.as_str().unwrap_or_default()));
             }
-        }
-    }
-
-    fn prepare_update(&self, new: &mut Value, old: &Value) {
-        // An update that says no type keeps it; the defaulted one cannot be told from a given one, as in
-        // Kubernetes, where defaulting has run before.
-        if text(new, "type").is_empty() {
-            carry_over(new, old, "type");
         }
     }
 

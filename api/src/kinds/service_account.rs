@@ -29,7 +29,11 @@ pub(super) static KIND: KindDef = KindDef {
 
 struct ServiceAccount;
 
-impl Strategy for ServiceAccount {}
+impl Strategy for ServiceAccount {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+}
 
 fn cells(object: &Value, now: i64) -> Vec<Value> {
     vec![row::name(object), row::age(object, now)]

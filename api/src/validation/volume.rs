@@ -108,11 +108,9 @@ fn source(volume: &Value, pod_name: Option<&str>, path: &Path, errors: &mut Fiel
 /// What a source must fulfil beyond having its fields.
 fn details(name: &str, source: &Value, path: &Path, errors: &mut FieldErrors) {
     match name {
-        "emptyDir" => {
-            if Quantity::from_value(at(source, "sizeLimit")).is_some_and(|limit| limit.sign() < 0) {
-                let why = "SizeLimit field must be a valid resource quantity";
-                errors.push(FieldError::forbidden(&path.child("sizeLimit"), why));
-            }
+        "emptyDir" if Quantity::from_value(at(source, "sizeLimit")).is_some_and(|limit| limit.sign() < 0) => {
+            let why = "SizeLimit field must be a valid resource quantity";
+            errors.push(FieldError::forbidden(&path.child("sizeLimit"), why));
         }
         "hostPath" if !text(source, "path").is_empty() => {
             check::no_backsteps(text(source, "path"), &path.child("path"), errors);

@@ -80,7 +80,9 @@ impl Strategy for Pod {
             pod_defaults::of_a_pod(spec);
         }
         if let Some(status) = object_mut(object, "status") {
-            default_status(status);
+            // The older names of addresses.
+            network::sync_singular(status, "podIP", "podIPs", Some("ip"));
+            network::sync_singular(status, "hostIP", "hostIPs", Some("ip"));
         }
     }
 
@@ -92,7 +94,6 @@ impl Strategy for Pod {
             status["conditions"] = json!([{
                 "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
                 "message": "Scheduling is blocked due to non-empty scheduling gates",
-                "lastProbeTime": null, "lastTransitionTime": null,
             }]);
         }
         set(object, "status", status);
@@ -154,30 +155,6 @@ impl Strategy for Pod {
             Some(0)
         } else {
             int(spec, "terminationGracePeriodSeconds").or(Some(30))
-        }
-    }
-}
-
-/// What Kubernetes always writes in a status, and the older names of addresses.
-fn default_status(status: &mut Value) {
-    for condition in list_mut(status, "conditions") {
-        default_to(condition, "lastProbeTime", Value::Null);
-        default_to(condition, "lastTransitionTime", Value::Null);
-    }
-    network::sync_singular(status, "podIP", "podIPs", Some("ip"));
-    network::sync_singular(status, "hostIP", "hostIPs", Some("ip"));
-    for field in ["initContainerStatuses", "containerStatuses"] {
-        for container in list_mut(status, field) {
-            for state in ["state", "lastState"] {
-                if object_mut(container, state).is_none() {
-                    set(container, state, json!({}));
-                }
-            }
-            default_to(container, "ready", false);
-            default_to(container, "restartCount", 0);
-            for name in ["image", "imageID"] {
-                default_to(container, name, "");
-            }
         }
     }
 }

@@ -29,7 +29,7 @@ fn of(all: &[&Value]) -> &'static str {
                 }
                 found += 1;
                 anything = true;
-                let sum = sums.remove(name).map_or_else(|| quantity.clone(), |sum| sum.add(&quantity));
+                let sum = sums.remove(name).map_or_else(|| quantity, |sum| sum.add(&quantity));
                 sums.insert(name.to_owned(), sum);
             }
             found

@@ -25,11 +25,9 @@ pub(super) fn default_spec(spec: &mut Value) {
         "None" => {
             remove(spec, "sessionAffinityConfig");
         }
-        "ClientIP" => {
-            if dig(spec, &["sessionAffinityConfig", "clientIP", "timeoutSeconds"]).is_null() {
-                let config = json!({"clientIP": {"timeoutSeconds": AFFINITY_SECONDS}});
-                set(spec, "sessionAffinityConfig", config);
-            }
+        "ClientIP" if dig(spec, &["sessionAffinityConfig", "clientIP", "timeoutSeconds"]).is_null() => {
+            let config = json!({"clientIP": {"timeoutSeconds": AFFINITY_SECONDS}});
+            set(spec, "sessionAffinityConfig", config);
         }
         _ => {}
     }
