@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod age;
+pub mod apply;
 pub mod decode;
 pub mod field;
 pub mod identity;

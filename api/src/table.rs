@@ -131,6 +131,8 @@ mod tests {
         table: TableDef { columns: COLUMNS, row: cells },
         selectable: &[],
         strategy: &Plain,
+        deprecation: "",
+        view: None,
     };
 
     #[test]

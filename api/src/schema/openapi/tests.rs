@@ -31,6 +31,8 @@ static DEPLOYMENT: KindDef = KindDef {
     table: TableDef { columns: COLUMNS, row: cells },
     selectable: &[],
     strategy: &Plain,
+    deprecation: "",
+    view: None,
 };
 
 fn references(value: &Value, found: &mut Vec<String>) {
