@@ -8,6 +8,7 @@ use crate::pipeline;
 use crate::serve::tls::ServerCertificate;
 use crate::services::{Allocations, repair};
 use crate::storage::catalog::Catalog;
+use crate::storage::turns::Turns;
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
@@ -60,6 +61,7 @@ pub(crate) struct Core {
     pub catalog: Catalog,
     pub metrics: Arc<Metrics>,
     pub services: Allocations,
+    pub turns: Turns,
     pub fixed: Fixed,
     /// Cancelled when shutdown begins: watches end, no connection is taken.
     pub shutdown: CancellationToken,
@@ -87,6 +89,7 @@ impl ApiServer {
             catalog,
             metrics: Arc::default(),
             services,
+            turns: Turns::new(),
             fixed,
             shutdown: CancellationToken::new(),
             ready: AtomicBool::new(false),

@@ -67,6 +67,10 @@ pub(crate) fn mutate(core: &Core, admission: &Admission<'_>, object: &mut Value)
         default_tolerations::admit(object);
         return Ok(true);
     }
+    if admission.operation == Operation::Update && admission.is_core("pods") {
+        default_tolerations::admit(object);
+        return Ok(true);
+    }
     if creates && admission.is_core("nodes") {
         taint_nodes::admit(object);
         return Ok(true);

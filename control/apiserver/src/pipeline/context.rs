@@ -6,7 +6,7 @@ use crate::respond::negotiate::{self, Accept};
 use crate::server::Core;
 use crate::storage;
 use crate::storage::catalog::Served;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, StatusCode};
 use keelson_api::identity::UserInfo;
 use keelson_api::status::Status;
@@ -54,6 +54,16 @@ impl Context<'_> {
     /// The refusal of a write that lost against another one.
     pub fn modified(&self) -> Status {
         Status::modified(self.served.def.group, self.served.def.plural, self.name)
+    }
+
+    /// The manager of the fields that this request writes: the one given, else the first word of the user agent.
+    pub fn manager(&self, given: &str) -> String {
+        if !given.is_empty() {
+            return given.to_owned();
+        }
+        let agent = self.headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let word = agent.split('/').next().unwrap_or_default();
+        if word.is_empty() { "unknown".to_owned() } else { word.chars().take(128).collect() }
     }
 
     /// The question that admission answers.

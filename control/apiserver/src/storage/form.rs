@@ -92,10 +92,7 @@ pub fn api_version(group: &str, version: &str) -> String {
 /// Any object in the order of the stored form (kind, apiVersion, metadata, the rest), for kinds that are not
 /// stored.
 pub fn ordered(kind: &str, api_version: &str, object: &Value) -> Bytes {
-    let mut json = head(kind, api_version);
-    json.extend_from_slice(b"\"metadata\":{");
-    finish(&mut json, object, true);
-    Bytes::from(json)
+    Form { head: head(kind, api_version) }.unstored(object)
 }
 
 fn head(kind: &str, api_version: &str) -> Vec<u8> {

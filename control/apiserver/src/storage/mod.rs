@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod form;
 pub mod frames;
+pub mod turns;
 
 use keelson_api::kinds::KindDef;
 use keelson_api::status::Status;

@@ -11,7 +11,11 @@ const RECORDED: &str = include_str!("../testdata/exchanges.txt");
 
 /// Exchanges that differ, each with its reason. This list must shrink: a difference that is not in it fails the
 /// test, and so does one in it that is gone.
-const KNOWN: &[(&str, &str)] = &[];
+const KNOWN: &[(&str, &str)] = &[
+    ("network kinds/0", "the reply warns that policies are not enforced yet"),
+    ("network kinds/1", "the reply warns that policies are not enforced yet"),
+    ("unknown and odd/8", "gitCommit, goVersion and compiler are not Go's"),
+];
 
 /// One request with the answer that it had.
 #[derive(Default)]

@@ -1,6 +1,12 @@
 //! The harness of the crate's tests: a whole server on a real store in a directory of its own, driven in process.
 
+mod behaviour;
+mod by_hand;
 mod exchanges;
+mod kubelets;
+mod lists;
+mod tls;
+mod watches;
 
 use crate::auth::{Auth, AuthConfig};
 use crate::{ApiConfig, ApiServer};
@@ -21,7 +27,40 @@ pub struct Server {
     pub api: ApiServer,
     pub store: Store,
     pub user: Arc<UserInfo>,
+    pub ca: Authority,
     _directory: TempDir,
+}
+
+/// A certificate authority for one test.
+pub struct Authority {
+    pub certificate: rcgen::Certificate,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "test-ca");
+        let certificate = params.self_signed(&key).unwrap();
+        Self { certificate, issuer: rcgen::Issuer::new(params, key) }
+    }
+
+    /// Certificate and key in PEM, for a server at 127.0.0.1 or for the user `name` in `groups`.
+    pub fn issue(&self, name: &str, groups: &[&str]) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        for group in groups {
+            params.distinguished_name.push(rcgen::DnType::OrganizationName, *group);
+        }
+        params.extended_key_usages =
+            vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth, rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
 }
 
 /// A reply, read to its end.
@@ -71,10 +110,11 @@ impl Server {
 
     pub async fn on(config: ApiConfig, options: Options, directory: TempDir) -> Server {
         let store = Store::open(options).await.unwrap();
+        let ca = Authority::new();
         let key = rcgen::KeyPair::generate().unwrap();
         let auth = Auth::new(
             AuthConfig {
-                client_ca: Vec::new(),
+                client_ca: vec![ca.certificate.der().clone()],
                 signing_key_pem: key.serialize_pem(),
                 issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
                 api_audiences: vec!["https://kubernetes.default.svc.cluster.local".to_owned()],
@@ -85,7 +125,7 @@ impl Server {
         .unwrap();
         let api = ApiServer::new(config, store.clone(), auth);
         api.set_ready();
-        let server = Server { api, store, user: admin(), _directory: directory };
+        let server = Server { api, store, user: admin(), ca, _directory: directory };
         for name in ["default", "kube-system", "kube-public", "t"] {
             server.post("/api/v1/namespaces", &json!({"metadata": {"name": name}})).await.expect(201);
         }

@@ -16,7 +16,6 @@ use keelson_api::status::Status;
 use keelson_store::{Expect, Outcome, Write};
 use serde_json::Value;
 
-const TRIES: usize = 16;
 const BINDING: Target<'static> =
     Target { group: "", version: "v1", kind: "Binding", schema: "io.k8s.api.core.v1.Binding" };
 
@@ -34,7 +33,8 @@ pub async fn bind(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
     }
     let pods = ctx.core.catalog.core("pods").ok_or_else(respond::no_such_resource)?;
     let key = storage::key(pods.def, ctx.namespace, name);
-    for _ in 0..TRIES {
+    let mut turn = None;
+    loop {
         let stored = ctx.core.store.get("pods", &key).ok_or_else(|| Status::not_found("", "pods", name))?;
         let mut pod = form::parse(&stored)?;
         check_identity(name, &binding, &pod)?;
@@ -52,10 +52,12 @@ pub async fn bind(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
         match ctx.core.store.write(write).await.map_err(storage::write_error)? {
             Outcome::Done(_) => return Ok(respond::success(StatusCode::CREATED, Value::Null)),
             Outcome::Conflict(None) => return Err(Status::not_found("", "pods", name)),
+            Outcome::Conflict(Some(_)) if turn.is_none() => {
+                turn = Some(ctx.core.turns.wait("pods", &key).await);
+            }
             Outcome::Conflict(Some(_)) => {}
         }
     }
-    Err(Status::modified("", "pods", name))
 }
 
 /// A binding may say which pod of that name it means, and which state of it was judged.

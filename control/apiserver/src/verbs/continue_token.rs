@@ -2,10 +2,13 @@
 //! whoever debugs it. They come back from clients and are as untrusted as any other input.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
 use keelson_api::status::Status;
 use serde::{Deserialize, Serialize};
 
+/// As Go decodes it: bits that are left over at the end do not matter.
+const TOKEN: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 const VERSION: &str = "meta.k8s.io/v1";
 
 /// Where to go on.
@@ -30,12 +33,12 @@ impl Token {
         let rv = if self.revision == 0 { -1 } else { i64::try_from(self.revision).unwrap_or(-1) };
         // `start` is the first key not returned yet: the last one followed by a zero byte.
         let wire = Wire { v: VERSION.to_owned(), rv, start: format!("{}\0", self.last) };
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&wire).unwrap_or_default())
+        TOKEN.encode(serde_json::to_vec(&wire).unwrap_or_default())
     }
 
     pub fn decode(text: &str) -> Result<Token, Status> {
         let refuse = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| {
+        let bytes = TOKEN.decode(text).map_err(|error| {
             let at = match error {
                 base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
                 _ => text.len(),

@@ -1,6 +1,6 @@
 //! Create: POST to a collection.
 
-use super::write::{self, complete, decode_own, match_namespace, refuse_invalid};
+use super::write::{self, decode_own, match_namespace, refuse_invalid};
 use crate::admission::{self, Operation};
 use crate::clock;
 use crate::pipeline::{Admitted, Context};
@@ -10,8 +10,8 @@ use crate::services::Hold;
 use crate::storage;
 use bytes::Bytes;
 use http::StatusCode;
-use keelson_api::meta;
 use keelson_api::status::{Status, qualified};
+use keelson_api::{meta, schema};
 use keelson_store::{Expect, Outcome, Stored, Write};
 use serde_json::Value;
 
@@ -23,7 +23,8 @@ const GENERATED_PREFIX: usize = 58;
 pub async fn create(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
     let options = WriteOptions::parse(ctx.query, "CreateOptions")?;
     ctx.accept(false)?;
-    let object = decode_own(ctx, &body, options.validation)?;
+    let mut object = decode_own(ctx, &body, options.validation)?;
+    meta::metadata_mut(&mut object).remove("managedFields");
     let admitted = store_new(ctx, object, &options).await?;
     write::reply(ctx, admitted)
 }
@@ -44,7 +45,7 @@ pub async fn store_new(
         meta::set_name(&mut object, &format!("{prefix}{}", clock::suffix()));
     }
     let mut hold = admit_create(ctx, &mut object, options)?;
-    complete(ctx, &mut object);
+    schema::complete(ctx.served.def.schema, &mut object);
     if options.dry_run {
         return dry_run(ctx, &object);
     }

@@ -18,9 +18,6 @@ use keelson_api::time;
 use keelson_store::{Expect, Outcome, Stored, Write};
 use serde_json::{Value, json};
 
-/// Tries against other writers of the same object.
-const TRIES: usize = 16;
-
 pub async fn delete(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
     let options = options(ctx, &body)?;
     let accept = ctx.accept(false)?;
@@ -60,7 +57,9 @@ enum Plan {
 /// Deletes the object that the path names.
 pub async fn delete_one(ctx: &mut Context<'_>, options: &DeleteOptions) -> Result<Admitted, Status> {
     let key = ctx.key();
-    for _ in 0..TRIES {
+    let core = ctx.core;
+    let mut turn = None;
+    loop {
         let stored = ctx.core.store.get(&ctx.served.store_kind, &key).ok_or_else(|| ctx.not_found())?;
         let old = ctx.served.read(&stored)?;
         check_preconditions(ctx.served.def, ctx.name, options, &old)?;
@@ -80,6 +79,9 @@ pub async fn delete_one(ctx: &mut Context<'_>, options: &DeleteOptions) -> Resul
                 return Ok(answer(ctx.served.def, &old, body, removed));
             }
             Some(Outcome::Conflict(None)) => return Err(ctx.not_found()),
+            Some(Outcome::Conflict(Some(_))) if turn.is_none() => {
+                turn = Some(core.turns.wait(&ctx.served.store_kind, &key).await);
+            }
             Some(Outcome::Conflict(Some(_))) => {}
             None => {
                 let body = ctx.served.outgoing(stored.bytes);
@@ -87,7 +89,6 @@ pub async fn delete_one(ctx: &mut Context<'_>, options: &DeleteOptions) -> Resul
             }
         }
     }
-    Err(ctx.modified())
 }
 
 async fn carry_out(

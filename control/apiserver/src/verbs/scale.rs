@@ -1,7 +1,7 @@
 //! The scale subresource: the replicas of a workload, seen as an `autoscaling/v1` Scale.
 
 use super::patch;
-use super::write::{self, Change, decode_body, strictness};
+use super::write::{self, Change, Owners, decode_body, strictness};
 use crate::pipeline::{Admitted, Context};
 use crate::request::Verb;
 use crate::request::options::WriteOptions;
@@ -36,7 +36,7 @@ pub async fn scale(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> 
         }
         _ => {
             let options = WriteOptions::parse(ctx.query, "PatchOptions")?;
-            let patch = patch::parse(ctx, &body)?;
+            let patch = patch::parse(ctx, &body)?.ok_or_else(patch::unsupported)?;
             let validation = strictness(options.validation);
             change(ctx, &options, |ctx, current| patched(ctx, &patch, current, validation)).await
         }
@@ -78,7 +78,8 @@ async fn change(
     };
     // The workload itself is updated, by the rules of an update of its spec.
     let subresource = std::mem::take(&mut ctx.subresource);
-    let result = write::update(ctx, Change { options, produce: &mut produce }).await;
+    let result =
+        write::update(ctx, Change { options, produce: &mut produce, owners: Owners::Writer("scale") }).await;
     ctx.subresource = subresource;
     let admitted = result?;
     show(ctx, &admitted)

@@ -1,7 +1,7 @@
 //! Update: PUT of a whole object or of its status.
 
 use super::create;
-use super::write::{self, Change, decode_own, match_name};
+use super::write::{self, Change, Owners, decode_own, match_name};
 use crate::pipeline::Context;
 use crate::request::options::WriteOptions;
 use crate::respond::Reply;
@@ -18,6 +18,7 @@ pub async fn update(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status>
     write::match_namespace(ctx, &mut object)?;
     let creates = ctx.subresource.is_empty() && ctx.served.def.strategy.allows_create_on_update();
     if creates && ctx.core.store.get(&ctx.served.store_kind, &ctx.key()).is_none() {
+        meta::metadata_mut(&mut object).remove("managedFields");
         let admitted = create::store_new(ctx, object, &options).await?;
         return write::reply(ctx, admitted);
     }
@@ -27,7 +28,7 @@ pub async fn update(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status>
         same_object(ctx, &object, old)?;
         Ok(object.clone())
     };
-    let change = Change { options: &options, produce: &mut produce };
+    let change = Change { options: &options, produce: &mut produce, owners: Owners::Writer(ctx.subresource) };
     let admitted = write::update(ctx, change).await?;
     write::reply(ctx, admitted)
 }

@@ -2,12 +2,14 @@
 //! that writes over a known state.
 
 use crate::admission::{self, Operation};
+use crate::clock;
 use crate::pipeline::{Admitted, Context, MAX_BODY, content_type};
 use crate::request::options::{Validation, WriteOptions};
 use crate::respond;
 use crate::services::Hold;
 use crate::storage;
 use http::StatusCode;
+use keelson_api::apply::{self, Writer};
 use keelson_api::decode::{self, Encoding, Target};
 use keelson_api::field::FieldErrors;
 use keelson_api::kinds::KindDef;
@@ -16,9 +18,6 @@ use keelson_api::status::Status;
 use keelson_api::{kinds, meta};
 use keelson_store::{Expect, Outcome, Stored, Write};
 use serde_json::Value;
-
-/// Tries of an update that names no resourceVersion, while others write the same object.
-const TRIES: usize = 16;
 
 /// How strictly the machinery's decoder takes fields.
 pub fn strictness(validation: Validation) -> FieldValidation {
@@ -110,11 +109,29 @@ pub fn refuse_invalid(def: &KindDef, name: &str, errors: &FieldErrors) -> Result
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid(def.group, def.kind, name, errors)) }
 }
 
-/// The last touch before an object is stored: what Go's encoding would add or leave out. Who set which field is
-/// not kept.
-pub fn complete(ctx: &Context<'_>, object: &mut Value) {
-    meta::metadata_mut(object).remove("managedFields");
-    schema::complete(ctx.served.def.schema, object);
+/// Who owns which field of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owners<'c> {
+    /// The produced object says so already (server-side apply).
+    Settled,
+    /// The writer owns what it changes; the subresource that it writes, or empty. Only objects that have been
+    /// applied to once keep such a record: the others cost neither the time nor the room.
+    Writer(&'c str),
+}
+
+/// Records the owners of what an update changes.
+fn settle_owners(ctx: &Context<'_>, new: &mut Value, old: &Value, change: &Change<'_>) {
+    let Owners::Writer(subresource) = change.owners else { return };
+    if old["metadata"]["managedFields"].as_array().is_none_or(Vec::is_empty) {
+        meta::metadata_mut(new).remove("managedFields");
+        return;
+    }
+    let def = ctx.served.def;
+    def.strategy.default(new);
+    schema::complete(def.schema, new);
+    let manager = ctx.manager(&change.options.field_manager);
+    let writer = Writer { manager: &manager, subresource, now: &clock::timestamp() };
+    apply::update_managed_fields(def, new, Some(old), &writer);
 }
 
 /// An update of one object: how the wanted state comes from the current one, and what of it counts.
@@ -122,6 +139,7 @@ pub struct Change<'c> {
     pub options: &'c WriteOptions,
     /// The state wanted, decoded, from the current one. Called again after a conflict.
     pub produce: &'c mut (dyn FnMut(&mut Context<'_>, &Value) -> Result<Value, Status> + Send),
+    pub owners: Owners<'c>,
 }
 
 /// The outcome of one try.
@@ -135,14 +153,19 @@ enum Try {
 /// version that it has seen.
 pub async fn update(ctx: &mut Context<'_>, mut change: Change<'_>) -> Result<Admitted, Status> {
     let key = ctx.key();
-    for _ in 0..TRIES {
-        let stored = ctx.core.store.get(&ctx.served.store_kind, &key).ok_or_else(|| ctx.not_found())?;
+    let core = ctx.core;
+    let mut turn = None;
+    // Ends with the request's time at the latest.
+    loop {
+        let stored = core.store.get(&ctx.served.store_kind, &key).ok_or_else(|| ctx.not_found())?;
         match try_update(ctx, &key, stored, &mut change).await? {
             Try::Done(admitted) => return Ok(admitted),
             Try::Again => ctx.warnings.clear(),
         }
+        if turn.is_none() {
+            turn = Some(core.turns.wait(&ctx.served.store_kind, &key).await);
+        }
     }
-    Err(ctx.modified())
 }
 
 async fn try_update(
@@ -156,8 +179,9 @@ async fn try_update(
     match_name(ctx, &new)?;
     match_namespace(ctx, &mut new)?;
     let conditional = match_version(ctx, &mut new, &old)?;
+    settle_owners(ctx, &mut new, &old, change);
     let mut hold = admit_update(ctx, &mut new, &old, change.options.dry_run)?;
-    complete(ctx, &mut new);
+    schema::complete(ctx.served.def.schema, &mut new);
     let template = ctx.served.template(&new);
     let gone = finished(ctx.served.def, &new, &old);
     if change.options.dry_run {

@@ -1,0 +1,155 @@
+//! Lists: chunks from one snapshot, versions, forms.
+
+use super::Server;
+use serde_json::{Value, json};
+
+const MAPS: &str = "/api/v1/namespaces/t/configmaps";
+
+fn names(list: &Value) -> Vec<String> {
+    let items = list["items"].as_array().expect("items");
+    items.iter().map(|item| item["metadata"]["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+async fn ten(server: &Server) {
+    for i in 0..10 {
+        server.config_map(&format!("m{i}"), json!({"even": (i % 2 == 0).to_string()})).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_show_one_state() {
+    let server = Server::start().await;
+    ten(&server).await;
+    let first = server.get(&format!("{MAPS}?limit=4")).await.expect(200);
+    assert_eq!(names(&first), ["m0", "m1", "m2", "m3"]);
+    assert_eq!(first["metadata"]["remainingItemCount"], 6);
+    server.delete(&format!("{MAPS}/m5")).await.expect(200);
+    server.config_map("m55", json!({})).await;
+    let token = first["metadata"]["continue"].as_str().expect("a token");
+    let second = server.get(&format!("{MAPS}?limit=4&continue={token}")).await.expect(200);
+    assert_eq!(names(&second), ["m4", "m5", "m6", "m7"], "as when the list began");
+    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    let token = second["metadata"]["continue"].as_str().expect("a token");
+    let last = server.get(&format!("{MAPS}?limit=4&continue={token}")).await.expect(200);
+    assert_eq!(names(&last), ["m8", "m9"]);
+    assert_eq!(last["metadata"]["continue"], Value::Null);
+    let all = server.get("/api/v1/configmaps?limit=3").await.expect(200);
+    let token = all["metadata"]["continue"].as_str().expect("a token");
+    let rest = server.get(&format!("/api/v1/configmaps?continue={token}")).await.expect(200);
+    assert_eq!(rest["items"].as_array().map(Vec::len), Some(7));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn selected_chunks() {
+    let server = Server::start().await;
+    ten(&server).await;
+    let first = server.get(&format!("{MAPS}?labelSelector=even%3Dtrue&limit=2")).await.expect(200);
+    assert_eq!(names(&first), ["m0", "m2"]);
+    assert_eq!(first["metadata"]["remainingItemCount"], Value::Null, "unknown with a selector");
+    let token = first["metadata"]["continue"].as_str().expect("a token");
+    let rest = server.get(&format!("{MAPS}?labelSelector=even%3Dtrue&continue={token}")).await.expect(200);
+    assert_eq!(names(&rest), ["m4", "m6", "m8"]);
+    let one = server.get(&format!("{MAPS}?fieldSelector=metadata.name%3Dm3")).await.expect(200);
+    assert_eq!(names(&one), ["m3"]);
+    let others = server
+        .get(&format!("{MAPS}?fieldSelector=metadata.name!%3Dm3&labelSelector=even%3Dfalse"))
+        .await
+        .expect(200);
+    assert_eq!(names(&others), ["m1", "m5", "m7", "m9"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions() {
+    let server = Server::start().await;
+    let first = server.config_map("a", json!({})).await;
+    server.config_map("b", json!({})).await;
+    let version = first["metadata"]["resourceVersion"].as_str().expect("a version");
+    let check = async |query: &str, want: &[&str]| {
+        let list = server.get(&format!("{MAPS}?{query}")).await.expect(200);
+        assert_eq!(names(&list), want, "{query}");
+    };
+    check(&format!("resourceVersion={version}&resourceVersionMatch=Exact"), &["a"]).await;
+    check(&format!("resourceVersion={version}&resourceVersionMatch=NotOlderThan"), &["a", "b"]).await;
+    check(&format!("resourceVersion={version}"), &["a", "b"]).await;
+    check("resourceVersion=0", &["a", "b"]).await;
+    let future = server.get(&format!("{MAPS}?resourceVersion=999999")).await.expect(504);
+    assert_eq!(future["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
+    assert_eq!(future["details"]["retryAfterSeconds"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_token_comes_with_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = keelson_store::Options::new(directory.path().join("store"));
+    options.history_events_per_kind = 16;
+    options.history_revisions = 16;
+    let server = Server::on(crate::ApiConfig::default(), options, directory).await;
+    ten(&server).await;
+    let first = server.get(&format!("{MAPS}?limit=4")).await.expect(200);
+    let token = first["metadata"]["continue"].as_str().expect("a token").to_owned();
+    for round in 0..40 {
+        for i in 0..10 {
+            let path = format!("{MAPS}/m{i}");
+            server.merge(&path, &json!({"data": {"round": format!("{round}-{i}")}})).await.expect(200);
+        }
+    }
+    // History is dropped in the background.
+    let mut gone = server.get(&format!("{MAPS}?limit=4&continue={token}")).await;
+    for _ in 0..50 {
+        if gone.code == 410 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        server
+            .merge(&format!("{MAPS}/m0"), &json!({"data": {"more": crate::clock::uid()}}))
+            .await
+            .expect(200);
+        gone = server.get(&format!("{MAPS}?limit=4&continue={token}")).await;
+    }
+    let gone = gone.expect(410);
+    assert_eq!(gone["reason"], "Expired");
+    let token = gone["metadata"]["continue"].as_str().expect("a token to go on with");
+    let rest = server.get(&format!("{MAPS}?continue={token}")).await.expect(200);
+    assert_eq!(names(&rest), ["m4", "m5", "m6", "m7", "m8", "m9"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forms() {
+    let server = Server::start().await;
+    server.config_map("a", json!({"x": "y"})).await;
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let list = server.get_as(MAPS, table).await.expect(200);
+    assert_eq!(list["kind"], "Table");
+    assert_eq!(list["rows"][0]["cells"][0], "a");
+    assert_eq!(list["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    assert_eq!(list["columnDefinitions"][0]["name"], "Name");
+    let one = server.get_as(&format!("{MAPS}/a?includeObject=Object"), table).await.expect(200);
+    assert_eq!(one["rows"][0]["object"]["data"]["k"], "v");
+    let partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    let list = server.get_as(MAPS, partial).await.expect(200);
+    assert_eq!(list["kind"], "PartialObjectMetadataList");
+    assert_eq!(list["items"][0]["metadata"]["labels"]["x"], "y");
+    assert_eq!(list["items"][0]["data"], Value::Null);
+    let yaml = server.get_as(&format!("{MAPS}/a"), "application/yaml").await;
+    assert_eq!(yaml.headers["content-type"], "application/yaml");
+    assert!(yaml.text().contains("kind: ConfigMap"), "{}", yaml.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn big_lists_are_streamed_and_compressed() {
+    let server = Server::start().await;
+    for i in 0..50 {
+        let body = json!({"metadata": {"name": format!("big{i:02}")}, "data": {"k": "x".repeat(8192)}});
+        server.post(MAPS, &body).await.expect(201);
+    }
+    let plain = server.get(MAPS).await;
+    assert_eq!(names(&plain.json()).len(), 50);
+    assert!(plain.headers.get("content-encoding").is_none());
+    let request = http::Request::builder().uri(MAPS).header("accept-encoding", "gzip");
+    let zipped = server.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(zipped.headers["content-encoding"], "gzip");
+    assert!(zipped.bytes.len() < plain.bytes.len() / 10);
+    let mut out = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&zipped.bytes[..]), &mut out).unwrap();
+    assert_eq!(out, plain.bytes);
+}
