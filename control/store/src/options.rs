@@ -13,6 +13,9 @@ pub struct Options {
     pub history_bytes_per_kind: usize,
     /// Revisions of history kept on disk for exact reads and for watches that resume.
     pub history_revisions: u64,
+    /// Bytes of log after which a raft snapshot is made and the log before it dropped. The log that a start has to
+    /// read is about as long.
+    pub snapshot_log_bytes: usize,
     /// Bytes that must be free on the file system for a write to be taken. What is below is left for the store's
     /// own housekeeping, so that a full disk refuses writes and breaks nothing.
     pub reserve_bytes: u64,
@@ -28,6 +31,7 @@ impl Options {
             history_events_per_kind: 16_384,
             history_bytes_per_kind: 4 << 20,
             history_revisions: 100_000,
+            snapshot_log_bytes: 64 << 20,
             reserve_bytes: 64 << 20,
             sync: Box::new(WalSync),
         }

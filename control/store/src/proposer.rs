@@ -29,8 +29,7 @@ const IN_FLIGHT: usize = 2;
 const BATCH_WRITES: usize = 256;
 /// Bytes per entry, roughly.
 const BATCH_BYTES: usize = 2 << 20;
-/// Log written since the last snapshot that asks for the next.
-const SNAPSHOT_BYTES: usize = 64 << 20;
+/// Entries in the log that ask for a snapshot, however small they are.
 const SNAPSHOT_ENTRIES: u64 = 20_000;
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 
@@ -56,15 +55,17 @@ pub(crate) struct Proposer<'a> {
     pub requests: &'a mut mpsc::Receiver<Request>,
     pub stop: &'a mut watch::Receiver<bool>,
     pub history_revisions: u64,
+    pub snapshot_log_bytes: usize,
 }
 
 impl Proposer<'_> {
     /// Serves writes until the store is closed or the engine breaks.
     pub async fn run(self) -> Exit {
-        let Proposer { engine, home, view, room, requests, stop, history_revisions } = self;
+        let Proposer { engine, home, view, room, requests, stop, history_revisions, snapshot_log_bytes } =
+            self;
         let mut in_flight = FuturesUnordered::new();
         let mut arrived: Vec<Request> = Vec::with_capacity(BATCH_WRITES);
-        let mut house = House { logged: 0, history_revisions, compaction: None };
+        let mut house = House { logged: 0, history_revisions, snapshot_log_bytes, compaction: None };
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let exit = loop {
@@ -87,6 +88,9 @@ impl Proposer<'_> {
                     for batch in split(&mut arrived) {
                         house.logged += batch.iter().map(|r| r.write.cost()).sum::<usize>();
                         in_flight.push(propose(engine.raft.clone(), engine.fault.clone(), batch));
+                    }
+                    if house.logged >= house.snapshot_log_bytes {
+                        house.snapshot(engine, home).await;
                     }
                 }
                 _ = tick.tick() => {
@@ -173,6 +177,7 @@ struct House {
     /// Bytes proposed since the last snapshot was asked for.
     logged: usize,
     history_revisions: u64,
+    snapshot_log_bytes: usize,
     compaction: Option<Compaction>,
 }
 
@@ -182,10 +187,6 @@ struct Compaction {
     task: tokio::task::JoinHandle<std::io::Result<u64>>,
 }
 
-fn disk_position(engine: &Engine) -> std::io::Result<u64> {
-    Ok(engine.disk.applied()?.0.map_or(0, |id| id.index))
-}
-
 impl House {
     async fn keep(&mut self, engine: &Engine, home: &Home, view: &Arc<View>) {
         let entries = {
@@ -193,17 +194,23 @@ impl House {
             let metrics = metrics.borrow_watched();
             metrics.last_log_index.unwrap_or(0) - metrics.purged.map_or(0, |id| id.index)
         };
-        if self.logged >= SNAPSHOT_BYTES || entries >= SNAPSHOT_ENTRIES {
-            self.logged = 0;
-            // An entry that was applied was durable before.
-            if let Err(e) = disk_position(engine).and_then(|index| home.set_mark(index)) {
-                tracing::warn!(error = %e, "the log's position cannot be noted");
-            }
-            if let Err(e) = engine.raft.trigger().snapshot().await {
-                tracing::warn!(error = %e, "no snapshot can be asked for");
-            }
+        if entries >= SNAPSHOT_ENTRIES {
+            self.snapshot(engine, home).await;
         }
         self.compact(engine, view).await;
+    }
+
+    /// Asks for a snapshot, after which raft shortens the log.
+    async fn snapshot(&mut self, engine: &Engine, home: &Home) {
+        self.logged = 0;
+        // An entry that was applied was durable before.
+        let noted = engine.disk.applied().and_then(|(id, _)| home.set_mark(id.map_or(0, |id| id.index)));
+        if let Err(e) = noted {
+            tracing::warn!(error = %e, "the log's position cannot be noted");
+        }
+        if let Err(e) = engine.raft.trigger().snapshot().await {
+            tracing::warn!(error = %e, "no snapshot can be asked for");
+        }
     }
 
     async fn compact(&mut self, engine: &Engine, view: &Arc<View>) {

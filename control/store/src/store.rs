@@ -39,8 +39,13 @@ impl Store {
         let (stopped_sender, stopped) = watch::channel(false);
         let (opened_sender, opened) = oneshot::channel();
         let dir = options.dir.clone();
-        let keeper =
-            Keeper { view: view.clone(), queue, stopping, history_revisions: options.history_revisions };
+        let keeper = Keeper {
+            view: view.clone(),
+            queue,
+            stopping,
+            history_revisions: options.history_revisions,
+            snapshot_log_bytes: options.snapshot_log_bytes,
+        };
         std::thread::Builder::new()
             .name("keelson-store".into())
             .spawn(move || {
@@ -123,6 +128,7 @@ struct Keeper {
     queue: mpsc::Receiver<Request>,
     stopping: watch::Receiver<bool>,
     history_revisions: u64,
+    snapshot_log_bytes: usize,
 }
 
 impl Keeper {
@@ -193,6 +199,7 @@ impl Keeper {
             requests: &mut self.queue,
             stop: &mut self.stopping,
             history_revisions: self.history_revisions,
+            snapshot_log_bytes: self.snapshot_log_bytes,
         };
         proposer.run().await
     }

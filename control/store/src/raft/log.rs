@@ -36,12 +36,19 @@ struct TailState {
     last: Option<LogIdOf<Types>>,
     purged: Option<LogIdOf<Types>>,
     committed: Option<LogIdOf<Types>>,
+    committed_unsaved: bool,
     vote: Option<VoteOf<Types>>,
     /// Index of the last entry that is durable.
     flushed: u64,
 }
 
 impl Tail {
+    /// The committed position, if it has changed since it was last asked for.
+    pub fn unsaved_committed(&self) -> Option<Vec<u8>> {
+        let mut tail = self.0.lock();
+        std::mem::take(&mut tail.committed_unsaved).then(|| codec::encode_log_id(tail.committed.as_ref()))
+    }
+
     /// Everything up to `index` is durable. Called by the writer, after the sync.
     pub fn flushed(&self, index: u64) {
         let mut tail = self.0.lock();
@@ -78,6 +85,7 @@ impl LogStore {
             flushed: last.map_or(0, |id| id.index),
             entries: VecDeque::new(),
             committed: position(COMMITTED)?,
+            committed_unsaved: false,
             last,
             purged,
             vote,
@@ -139,13 +147,15 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn save_committed(&mut self, committed: Option<LogIdOf<Types>>) -> io::Result<()> {
-        self.tail().committed = committed;
-        self.writer.send(Job::Committed { committed: codec::encode_log_id(committed.as_ref()) })
+        let mut tail = self.tail();
+        tail.committed = committed;
+        tail.committed_unsaved = true;
+        Ok(())
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogIdOf<Types>>> {
         let tail = self.tail();
-        // The hint rides on an unsynced write: it may be behind, and must not be ahead of the log.
+        // The hint may be behind, and must not be ahead of the log.
         Ok(tail.committed.min(tail.last))
     }
 

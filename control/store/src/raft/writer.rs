@@ -50,10 +50,6 @@ pub(crate) enum Job {
         purged: Vec<u8>,
         done: Done,
     },
-    /// A hint for the next start; rides along with the next sync.
-    Committed {
-        committed: Vec<u8>,
-    },
 }
 
 /// The first error of the disk, for those who have to explain why nothing works.
@@ -149,9 +145,11 @@ impl Writer {
     fn write(&self, jobs: &[Job]) -> io::Result<()> {
         let (log, meta) = (self.disk.cf(LOG)?, self.disk.cf(META)?);
         let mut batch = WriteBatch::default();
-        let mut durable = false;
+        // A hint for the next start: it rides along and is never a reason to write.
+        if let Some(committed) = self.tail.unsaved_committed() {
+            batch.put_cf(&meta, COMMITTED, committed);
+        }
         for job in jobs {
-            durable |= !matches!(job, Job::Committed { .. });
             match job {
                 Job::Append { records, .. } => {
                     for (index, record) in records {
@@ -166,11 +164,10 @@ impl Writer {
                     batch.put_cf(&meta, PURGED, purged);
                     batch.delete_range_cf(&log, 0u64.to_be_bytes(), (upto + 1).to_be_bytes());
                 }
-                Job::Committed { committed } => batch.put_cf(&meta, COMMITTED, committed),
             }
         }
         self.disk.write(batch)?;
-        if durable { self.sync.sync(&|| self.disk.sync()) } else { Ok(()) }
+        self.sync.sync(&|| self.disk.sync())
     }
 
     fn acknowledge(&self, job: Job, result: &io::Result<()>) {
@@ -189,7 +186,6 @@ impl Writer {
             Job::Vote { done, .. } | Job::Truncate { done, .. } | Job::Purge { done, .. } => {
                 let _ = done.send(copy());
             }
-            Job::Committed { .. } => {}
         }
     }
 }

@@ -155,16 +155,16 @@ async fn old_history_is_dropped_and_the_rest_stays_complete() {
         _ => None,
     };
     let oldest = loop {
-        if let Some(oldest) = compacted() {
+        // A sixteenth of what is kept may be over.
+        if let Some(oldest) = compacted().filter(|oldest| (894..=900).contains(oldest)) {
             break oldest;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    assert_eq!(oldest, 900);
-    assert_eq!(store.snapshot_at(KIND, 899).err(), Some(HistoryError::Compacted { oldest }));
-    let at_floor = contents(&store.snapshot_at(KIND, 900).unwrap());
+    assert_eq!(store.snapshot_at(KIND, oldest - 1).err(), Some(HistoryError::Compacted { oldest }));
+    let at_floor = contents(&store.snapshot_at(KIND, oldest).unwrap());
     let now = contents(&store.snapshot(KIND));
-    let mut watcher = store.watch(KIND, "", 900).unwrap();
+    let mut watcher = store.watch(KIND, "", oldest).unwrap();
     let fold = |from: &[(String, u64)], events: &[Arc<Event>]| {
         let mut state: std::collections::BTreeMap<_, _> = from.iter().cloned().collect();
         for event in events {
@@ -181,8 +181,8 @@ async fn old_history_is_dropped_and_the_rest_stays_complete() {
     let store = Store::open(few()).await.unwrap();
     assert_eq!(contents(&store.snapshot(KIND)), now);
     assert!(now.contains(&("ns/old".into(), 1)), "an object that lives keeps its newest version");
-    assert_eq!(store.watch(KIND, "", 899).err(), Some(HistoryError::Compacted { oldest: 900 }));
-    assert_eq!(contents(&store.snapshot_at(KIND, 900).unwrap()), at_floor);
+    assert_eq!(store.watch(KIND, "", oldest - 1).err(), Some(HistoryError::Compacted { oldest }));
+    assert_eq!(contents(&store.snapshot_at(KIND, oldest).unwrap()), at_floor);
     store.shutdown().await;
 }
 

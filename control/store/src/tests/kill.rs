@@ -20,7 +20,9 @@ fn child_of_kill_test() {
     let (Ok(dir), Ok(round)) = (std::env::var(DIR), std::env::var(ROUND)) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let store = open(Path::new(&dir)).await;
+        // Snapshots and purges of the log go on all the time, so that some are hit, too.
+        let options = Options { snapshot_log_bytes: 100_000, ..options(Path::new(&dir)) };
+        let store = Store::open(options).await.unwrap();
         let mut watcher = store.watch(KIND, "", store.revision()).unwrap();
         tell(&format!("open {}", store.revision()));
         tokio::spawn(async move {
@@ -113,6 +115,7 @@ fn nothing_acknowledged_is_lost_in_twenty_kills() {
         total += told.done.len();
         checked = block_on(check(dir.path(), checked, told, round));
     }
+    assert!(dir.path().join("snapshots").read_dir().unwrap().count() > 0, "no snapshot was made");
     assert!(total > 1000, "only {total} writes were acknowledged in all rounds");
 }
 

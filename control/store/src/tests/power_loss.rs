@@ -17,7 +17,8 @@ impl SyncPolicy for NoSync {
 
 /// Writes from 16 tasks until the power goes; gives what was acknowledged.
 async fn write_until_power_loss(fs: &LoopFs, sync: Box<dyn SyncPolicy>) -> Vec<(String, u64)> {
-    let store = Store::open(Options { sync, ..options(&fs.path()) }).await.unwrap();
+    let store =
+        Store::open(Options { sync, snapshot_log_bytes: 100_000, ..options(&fs.path()) }).await.unwrap();
     let writers: Vec<_> = (0..16)
         .map(|writer| {
             let store = store.clone();

@@ -62,20 +62,21 @@ async fn a_snapshot_carries_state_and_history_into_another_store() {
 #[tokio::test]
 async fn the_log_is_purged_behind_a_snapshot() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
-    let body = "x".repeat(1 << 20);
-    for n in 0..80 {
-        done(&store, put(&format!("ns/{}", n % 3), Expect::Any, &body)).await;
-    }
+    let options = || Options { snapshot_log_bytes: 1 << 20, ..options(dir.path()) };
+    let store = Store::open(options()).await.unwrap();
+    let body = "x".repeat(20_000);
     let snapshots = dir.path().join("snapshots");
-    for _ in 0..500 {
-        if snapshots.exists() && fs::read_dir(&snapshots).unwrap().count() > 0 {
+    let made = |snapshots: &Path| fs::read_dir(snapshots).map_or(0, |entries| entries.count());
+    for n in 0.. {
+        done(&store, put(&format!("ns/{}", n % 3), Expect::Any, &body)).await;
+        if made(&snapshots) > 0 && n > 200 {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    for n in 80..160 {
-        done(&store, put(&format!("ns/{}", n % 3), Expect::Any, &body)).await;
+    // The log is shortened a moment after the snapshot.
+    for _ in 0..50 {
+        done(&store, put("ns/0", Expect::Any, &body)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     let expected = contents(&store.snapshot(KIND));
     store.shutdown().await;
@@ -86,7 +87,7 @@ async fn the_log_is_purged_behind_a_snapshot() {
         let first = u64::from_be_bytes(iter.key().unwrap().try_into().unwrap());
         assert!(first > 1, "the log starts at {first}");
     }
-    let store = open(dir.path()).await;
+    let store = Store::open(options()).await.unwrap();
     assert_eq!(contents(&store.snapshot(KIND)), expected);
     store.shutdown().await;
 }
