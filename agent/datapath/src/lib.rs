@@ -13,6 +13,7 @@ pub mod engine;
 pub mod ipam;
 #[cfg(test)]
 mod lab;
+pub mod model;
 pub mod netlink;
 pub mod plan;
 pub mod tables;

@@ -42,10 +42,12 @@ struct TcpHeader {
     flags: u8,
 }
 
+/// A UDP header; of an SCTP header as much.
 #[repr(C)]
 struct Ports {
     source: u16,
     destination: u16,
+    rest: u32,
 }
 
 #[repr(C)]

@@ -56,11 +56,15 @@ pub fn for_host(ctx: &TcContext) {
     }
 }
 
-/// Runs a hook's program: counts, refuses while there is no configuration, acts.
+/// Runs a hook's program: counts, judges, acts. While there is no configuration pods' packets are refused,
+/// and the host's own pass: without them none would ever come.
 #[inline(always)]
 pub fn run(ctx: &TcContext, hook: Hook, judge: Judge) -> i32 {
     count(hook);
     let (Some(config), Some(state)) = (crate::lookup::config(), maps::SCRATCH.get_ptr_mut(0)) else {
+        if matches!(hook, Hook::FromOuter | Hook::ToOuter | Hook::ToPod) {
+            return ACT_UNSPEC;
+        }
         count_refusal(Reason::NotReady);
         return ACT_SHOT;
     };

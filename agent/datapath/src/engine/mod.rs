@@ -14,7 +14,7 @@ use crate::backend::ebpf::{Ebpf, WriteError};
 use crate::backend::iptables::{Iptables, IptablesError};
 use crate::ipam::{Exhausted, Ipam};
 use crate::netlink::{Netlink, NetlinkError};
-use crate::tables::{Facts, Problem, Tables, Views, pod_ranges};
+use crate::tables::{Facts, Problem, Tables, Views, own_range};
 use keelson_ebpf_abi::{Address, Endpoint};
 use std::collections::BTreeMap;
 use std::io;
@@ -119,8 +119,7 @@ impl Engine {
         if self.ipam.is_some() {
             return;
         }
-        let own = self.views.nodes.iter().find(|node| node.metadata.name == self.facts.node_name);
-        let range = own.and_then(|node| pod_ranges(node).into_iter().find(|range| range.address.is_v4()));
+        let range = own_range(&self.facts, &self.views.nodes);
         if let Some(range) = range {
             let taken = self.attachments.all().values().map(|attachment| attachment.address());
             self.ipam = Some(Ipam::new(range, taken));

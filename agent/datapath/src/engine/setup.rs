@@ -114,7 +114,7 @@ impl Engine {
             nat_ports,
             flags: Config::CHECK_TUNNEL,
         };
-        let mut backend = choose(settings, &outer.name).await?;
+        let mut backend = choose(settings).await?;
         let mode = match backend {
             Backend::Ebpf(_) => TunnelMode::External,
             Backend::Iptables(_) => TunnelMode::Forwarding { vni: VNI },
@@ -127,6 +127,7 @@ impl Engine {
         let tunnel = netlink.ensure_tunnel(mode, settings.node, settings.vxlan_port, mtu).await?;
         facts.vxlan_ifindex = tunnel.index;
         if let Backend::Ebpf(ebpf) = &mut backend {
+            ebpf.set_config(&facts.config()).map_err(EngineError::from)?;
             ebpf.attach_node((&outer.name, outer.index), (TUNNEL_NAME, tunnel.index))?;
             // What the host sends to pods elsewhere; each node's range leads by the programs.
             let route = Route::direct(settings.cluster, Some(settings.node));
@@ -184,9 +185,9 @@ impl Engine {
 }
 
 /// Chooses the backend by trying.
-async fn choose(settings: &Settings, outer: &str) -> Result<Backend, OpenError> {
+async fn choose(settings: &Settings) -> Result<Backend, OpenError> {
     if settings.mode == Mode::Iptables {
-        return fall_back(outer, "asked for").await;
+        return fall_back("asked for").await;
     }
     let setup = ebpf::Setup {
         pins: settings.pins.clone(),
@@ -197,14 +198,14 @@ async fn choose(settings: &Settings, outer: &str) -> Result<Backend, OpenError> 
         Ok(ebpf) => Ok(Backend::Ebpf(Box::new(ebpf))),
         Err(error) if settings.mode == Mode::Auto => {
             tracing::warn!(%error, "eBPF cannot be used; falling back to iptables");
-            fall_back(outer, &error.to_string()).await
+            fall_back(&error.to_string()).await
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn fall_back(outer: &str, reason: &str) -> Result<Backend, OpenError> {
-    let iptables = Iptables::open(outer, reason).await.map_err(EngineError::from)?;
+async fn fall_back(reason: &str) -> Result<Backend, OpenError> {
+    let iptables = Iptables::open(reason).await.map_err(EngineError::from)?;
     Ok(Backend::Iptables(Box::new(iptables)))
 }
 

@@ -9,7 +9,7 @@ mod probe;
 mod scenarios;
 
 pub use cgroup::Cgroup;
-pub use namespace::{Namespace, ip, wire};
+pub use namespace::{Namespace, wire};
 pub use node::LabNode;
 
 use std::sync::atomic::{AtomicU32, Ordering};

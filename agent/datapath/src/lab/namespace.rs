@@ -64,7 +64,7 @@ impl Drop for Namespace {
 }
 
 /// Runs `ip`.
-pub fn ip(arguments: &str) {
+fn ip(arguments: &str) {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().unwrap();
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -106,3 +106,35 @@ fn ask_udp_connected(to: SocketAddr) -> Result<String, String> {
     let len = socket.recv(&mut bytes).map_err(kind)?;
     Ok(String::from_utf8_lossy(&bytes[..len]).into_owned())
 }
+
+/// A TCP stream that is kept open, with an echo at its other end.
+pub struct Held {
+    stream: TcpStream,
+}
+
+impl Held {
+    /// Opens a stream from one namespace to an address that leads to a free port of another.
+    pub fn open(from: &Namespace, other: &Namespace, to: &str, port: u16) -> Self {
+        let any = SocketAddr::from(([0, 0, 0, 0], port));
+        let listener = other.run(move || TcpListener::bind(any).unwrap());
+        let to: SocketAddr = to.parse().unwrap();
+        let stream = from.run(move || TcpStream::connect_timeout(&to, PATIENCE).unwrap());
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        std::thread::spawn(move || {
+            let (mut end, _) = listener.accept().unwrap();
+            let mut bytes = [0; 256];
+            while let Ok(len @ 1..) = end.read(&mut bytes) {
+                end.write_all(&bytes[..len]).unwrap();
+            }
+        });
+        Self { stream }
+    }
+
+    /// Sends words and expects them back.
+    pub fn say(&mut self, words: &str) {
+        self.stream.write_all(words.as_bytes()).unwrap();
+        let mut back = vec![0; words.len()];
+        self.stream.read_exact(&mut back).unwrap_or_else(|error| panic!("{words}: {error}"));
+        assert_eq!(back, words.as_bytes());
+    }
+}

@@ -64,6 +64,8 @@ pub struct Views {
 pub struct Tables {
     /// The node's own facts.
     pub config: Config,
+    /// This node's pod range, once it has one.
+    pub range: Option<Prefix>,
     /// Service ports by where clients knock.
     pub services: Services,
     /// What is outside this node's pods.
@@ -90,7 +92,8 @@ impl Tables {
     ) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
         let tables = Self {
-            config: config(facts),
+            config: facts.config(),
+            range: own_range(facts, &views.nodes),
             services: services::build(&views.services, &views.slices, &mut problems),
             peers: peers::build(facts, &views.nodes, &mut problems),
             endpoints: endpoints.clone(),
@@ -107,28 +110,37 @@ impl Tables {
     }
 }
 
+/// The IPv4 range of this node's pods, once it has one.
+pub fn own_range(facts: &Facts, nodes: &[Arc<Node>]) -> Option<Prefix> {
+    let own = nodes.iter().find(|node| node.metadata.name == facts.node_name)?;
+    pod_ranges(own).into_iter().find(|range| range.address.is_v4())
+}
+
 /// The pod ranges of one node, as its view states them.
 pub fn pod_ranges(node: &Node) -> Vec<Prefix> {
     node.pod_cidrs().filter_map(|text| text.parse().ok()).collect()
 }
 
-fn config(facts: &Facts) -> Config {
-    Config {
-        node: facts.node,
-        node_local: facts.dns.unwrap_or(Address::UNSPECIFIED),
-        gateway: Address::from_bytes(GATEWAY),
-        outer_ifindex: facts.outer_ifindex,
-        vxlan_ifindex: facts.vxlan_ifindex,
-        vni: facts.vni,
-        policy_epoch: 1,
-        nat_first: *facts.nat_ports.start(),
-        nat_count: facts.nat_ports.end() - facts.nat_ports.start() + 1,
-        node_port_first: *facts.node_ports.start(),
-        node_port_last: *facts.node_ports.end(),
-        flags: facts.flags,
-        layout: LAYOUT,
-        gateway_mac: GATEWAY_MAC,
-        reserved: keelson_ebpf_abi::Be16::ZERO,
+impl Facts {
+    /// The facts as the programs read them.
+    pub fn config(&self) -> Config {
+        Config {
+            node: self.node,
+            node_local: self.dns.unwrap_or(Address::UNSPECIFIED),
+            gateway: Address::from_bytes(GATEWAY),
+            outer_ifindex: self.outer_ifindex,
+            vxlan_ifindex: self.vxlan_ifindex,
+            vni: self.vni,
+            policy_epoch: 1,
+            nat_first: *self.nat_ports.start(),
+            nat_count: self.nat_ports.end() - self.nat_ports.start() + 1,
+            node_port_first: *self.node_ports.start(),
+            node_port_last: *self.node_ports.end(),
+            flags: self.flags,
+            layout: LAYOUT,
+            gateway_mac: GATEWAY_MAC,
+            reserved: keelson_ebpf_abi::Be16::ZERO,
+        }
     }
 }
 

@@ -21,15 +21,15 @@ fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict,
     }
     parse::ipv4(ctx, &mut state.packet)?;
     encap::check_sender(ctx, config, &state.packet.tuple)?;
-    if state.packet.fragment {
-        return forward::untracked(ctx, config, state);
-    }
     let now = conntrack::now();
-    if let Some(flow) = conntrack::find(&state.packet, now) {
+    if !state.packet.fragment
+        && let Some(flow) = conntrack::find(&state.packet, now)
+    {
         return forward::established(ctx, config, state, flow, now);
     }
     let tuple = &state.packet.tuple;
     match route::find(config, &tuple.source, &tuple.destination, &mut state.hop)? {
+        Route::Pod if state.packet.fragment => forward::untracked(ctx, config, state),
         Route::Pod => {
             forward::prepare(config, state, 0, now);
             forward::open(ctx, config, state, Route::Pod, false)

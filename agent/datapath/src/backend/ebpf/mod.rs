@@ -85,6 +85,11 @@ impl Ebpf {
         Ok(ebpf)
     }
 
+    /// Writes the node's own facts: the first thing, so that no program runs without.
+    pub fn set_config(&self, config: &Config) -> Result<(), WriteError> {
+        write_config(&self.maps.config, config).map_err(in_map("CONFIG"))
+    }
+
     /// Attaches the programs of the outer interface and the tunnel.
     pub fn attach_node(&mut self, outer: (&str, u32), tunnel: (&str, u32)) -> Result<(), AttachError> {
         for (hook, (name, index)) in [

@@ -8,8 +8,8 @@ use super::sys::AttachType;
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use keelson_ebpf_abi::{
-    Address, Backend, Config, Endpoint, Flow, Hook, LAYOUT, Peer, PeerKey, Plain, Service, ServiceKey,
-    SocketKey, SocketOrigin, Trace, Tuple, map,
+    Address, Backend, Config, Endpoint, Flow, Hook, LAYOUT, Peer, PeerKey, Plain, Service, ServiceKey, Tuple,
+    map,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -116,10 +116,10 @@ pub struct Maps {
     pub flows: Map<Tuple, Flow>,
     pub peers: Map<PeerKey, Peer>,
     pub endpoints: Map<Address, Endpoint>,
-    pub sockets: Map<SocketKey, SocketOrigin>,
     pub hook_counts: PerCpu<u64>,
     pub drop_counts: PerCpu<u64>,
-    pub trace: PerCpu<Trace>,
+    #[cfg(test)]
+    pub trace: PerCpu<keelson_ebpf_abi::Trace>,
 }
 
 /// Loads the object; maps are found or made in `pins`, or unpinned without it.
@@ -196,9 +196,9 @@ impl Maps {
             flows: typed(ebpf, map::FLOWS)?,
             peers: typed(ebpf, map::PEERS)?,
             endpoints: typed(ebpf, map::ENDPOINTS)?,
-            sockets: typed(ebpf, map::SOCKETS)?,
             hook_counts: per_cpu(ebpf, map::HOOK_COUNTS)?,
             drop_counts: per_cpu(ebpf, map::DROP_COUNTS)?,
+            #[cfg(test)]
             trace: per_cpu(ebpf, map::TRACE)?,
         })
     }

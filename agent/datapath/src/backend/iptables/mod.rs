@@ -43,7 +43,6 @@ pub enum IptablesError {
 #[derive(Debug)]
 pub struct Iptables {
     reason: String,
-    outer: String,
     written: Option<String>,
     /// Chains of services in the kernel.
     chains: BTreeSet<String>,
@@ -54,7 +53,7 @@ pub struct Iptables {
 
 impl Iptables {
     /// Makes the chains and lets the kernel forward. A kernel or host without iptables fails here.
-    pub async fn open(outer: &str, reason: &str) -> Result<Self, IptablesError> {
+    pub async fn open(reason: &str) -> Result<Self, IptablesError> {
         let forward = sysctl::set("ipv4/ip_forward", "1");
         forward.map_err(|source| IptablesError::Run { command: "sysctl net.ipv4.ip_forward", source })?;
         let chains = kernel::service_chains().await?;
@@ -63,14 +62,7 @@ impl Iptables {
             kernel::restore(&rules::empty(&BTreeSet::new())).await?;
             kernel::add_jumps().await?;
         }
-        Ok(Self {
-            reason: reason.to_owned(),
-            outer: outer.to_owned(),
-            written: None,
-            chains,
-            services: 0,
-            routed: BTreeMap::new(),
-        })
+        Ok(Self { reason: reason.to_owned(), written: None, chains, services: 0, routed: BTreeMap::new() })
     }
 
     /// Why this backend was chosen.
@@ -86,11 +78,11 @@ impl Iptables {
     /// Brings rules and routes to the tables.
     pub async fn apply(&mut self, netlink: &Netlink, tables: &Tables) -> Result<(), IptablesError> {
         self.route(netlink, tables).await?;
-        let (text, chains) = render(tables, &self.outer, &self.chains);
+        let (text, chains) = render(tables, &self.chains);
         if self.written.as_ref() != Some(&text) {
             kernel::restore(&text).await?;
             // Without the chains that this text has just removed.
-            self.written = Some(render(tables, &self.outer, &chains).0);
+            self.written = Some(render(tables, &chains).0);
             self.chains = chains;
         }
         self.services = tables.services.len();
@@ -105,15 +97,17 @@ impl Iptables {
         }
         let index = netlink.interface(TUNNEL_NAME).await?.index;
         let mode = TunnelMode::Forwarding { vni: tables.config.vni };
+        let Some(range) = tables.range else { return Ok(()) };
+        netlink.add_address(index, range.address, 32).await?;
         for (key, node) in wanted.iter().filter(|(key, node)| self.routed.get(key) != Some(node)) {
             let mac = mode.mac(*node);
             netlink.set_forwarding(index, mac, *node).await?;
             // The far device answers by the first address of its range, which no pod has.
             netlink.set_neighbour(index, key.address, mac).await?;
-            netlink.set_route(index, &by_node(key, tables.config.node)).await?;
+            netlink.set_route(index, &by_node(key, range.address)).await?;
         }
         for (key, node) in self.routed.iter().filter(|(key, _)| !wanted.contains_key(key)) {
-            netlink.remove_route(index, &by_node(key, tables.config.node)).await?;
+            netlink.remove_route(index, &by_node(key, range.address)).await?;
             netlink.remove_neighbour(index, key.address).await?;
             if !wanted.values().any(|other| other == node) {
                 netlink.remove_forwarding(index, mode.mac(*node), *node).await?;

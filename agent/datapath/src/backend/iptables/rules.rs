@@ -51,10 +51,10 @@ fn protocol(number: u8) -> Option<&'static str> {
 }
 
 /// The whole rule set of a node, and the chains of services in it. `stale` are chains of an earlier text.
-pub fn render(tables: &Tables, outer: &str, stale: &BTreeSet<String>) -> (String, BTreeSet<String>) {
+pub fn render(tables: &Tables, stale: &BTreeSet<String>) -> (String, BTreeSet<String>) {
     let mut text = String::new();
     let chains = nat(&mut text, tables, stale);
-    filter(&mut text, tables, outer);
+    filter(&mut text, tables);
     (text, chains)
 }
 
@@ -155,9 +155,13 @@ fn backends(text: &mut String, key: &ServiceKey, port: &ServicePort, protocol: &
 }
 
 fn postrouting(text: &mut String, tables: &Tables) {
-    // Not MASQUERADE: the tunnel has no address, and the kernel would pick one of any interface.
-    let node = tables.config.node;
-    let snat = format!("-j SNAT --to-source {node} --random-fully");
+    // Not MASQUERADE: the kernel would pick the address of any interface.
+    let snat = format!("-j SNAT --to-source {} --random-fully", tables.config.node);
+    if let Some(range) = tables.range {
+        // Through the tunnel the node is the first address of its range: answers come back the same way.
+        let own = format!("-j SNAT --to-source {} --random-fully", range.address);
+        line(text, format_args!("-A KEELSON-POST -o keelson-vxlan -m mark --mark {MASQUERADE_MARK} {own}"));
+    }
     line(text, format_args!("-A KEELSON-POST -m mark --mark {MASQUERADE_MARK} {snat}"));
     for address in tables.endpoints.keys().filter(|address| address.is_v4()) {
         // A pod that reaches itself through a service must see another sender.
@@ -175,7 +179,7 @@ fn postrouting(text: &mut String, tables: &Tables) {
     }
 }
 
-fn filter(text: &mut String, tables: &Tables, outer: &str) {
+fn filter(text: &mut String, tables: &Tables) {
     text.push_str("*filter\n");
     for (_, name) in CHAINS.iter().filter(|(table, _)| *table == "filter") {
         line(text, format_args!(":{name} - [0:0]"));
@@ -198,12 +202,9 @@ fn filter(text: &mut String, tables: &Tables, outer: &str) {
             ),
         );
     }
-    // The node's own policy for forwarding is not meant for pods.
-    for (from, to) in [("kp+", ""), ("", "kp+"), (outer, "keelson-vxlan"), ("keelson-vxlan", outer)] {
-        let from = if from.is_empty() { String::new() } else { format!(" -i {from}") };
-        let to = if to.is_empty() { String::new() } else { format!(" -o {to}") };
-        line(text, format_args!("-A KEELSON-FORWARD{from}{to} -j ACCEPT"));
-    }
+    // The node's own policy for forwarding is not meant for pods, nor for who asks a NodePort.
+    text.push_str("-A KEELSON-FORWARD -m conntrack --ctstate DNAT -j ACCEPT\n");
+    text.push_str("-A KEELSON-FORWARD -i kp+ -j ACCEPT\n-A KEELSON-FORWARD -o kp+ -j ACCEPT\n");
     text.push_str("COMMIT\n");
 }
 

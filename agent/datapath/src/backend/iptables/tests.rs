@@ -22,7 +22,7 @@ fn tables() -> Tables {
 
 #[test]
 fn a_service_becomes_a_chain_with_equal_chances() {
-    let (text, chains) = render(&tables(), "eth0", &BTreeSet::new());
+    let (text, chains) = render(&tables(), &BTreeSet::new());
     assert_eq!(
         chains.into_iter().collect::<Vec<_>>(),
         ["KEELSON-S-00000000-30080-6", "KEELSON-S-0a600101-80-6"]
@@ -41,7 +41,7 @@ fn a_service_becomes_a_chain_with_equal_chances() {
 #[test]
 fn chains_of_services_that_are_gone_are_deleted() {
     let stale = BTreeSet::from(["KEELSON-S-0a600101-80-6".to_owned(), "KEELSON-S-0a600109-80-6".to_owned()]);
-    let (text, _) = render(&tables(), "eth0", &stale);
+    let (text, _) = render(&tables(), &stale);
     assert!(text.contains(":KEELSON-S-0a600109-80-6 - [0:0]\n-X KEELSON-S-0a600109-80-6\n"));
     assert!(!text.contains("-X KEELSON-S-0a600101-80-6"));
 }
