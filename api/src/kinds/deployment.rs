@@ -8,7 +8,7 @@ use crate::field::{FieldError, FieldErrors, Path};
 use crate::validation::value::{
     at, carry_over, default_empty_to, default_to, has, int, object_mut, same, set, text,
 };
-use crate::validation::{check, pod_defaults, workload};
+use crate::validation::{check, pod_defaults, warnings, workload};
 use serde_json::{Value, json};
 
 /// The `scale` subresource of workloads.
@@ -90,6 +90,11 @@ impl Strategy for Deployment {
         if let Some(metadata) = new.get_mut("metadata") {
             carry_over(metadata, at(old, "metadata"), "labels");
         }
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        let spec = at(at(at(object, "spec"), "template"), "spec");
+        warnings::pod_spec(spec, &Path::new("spec").child("template").child("spec"))
     }
 
     fn validate(&self, object: &Value) -> FieldErrors {

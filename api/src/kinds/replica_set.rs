@@ -4,7 +4,7 @@ use super::deployment::SCALE;
 use super::{AGE, ALL_VERBS, Column, KindDef, NAME, Strategy, TableDef, generation, row, status_of, wide};
 use crate::field::{FieldErrors, Path};
 use crate::validation::value::{at, carry_over, default_to, int, object_mut, set};
-use crate::validation::{check, pod_defaults, workload};
+use crate::validation::{check, pod_defaults, warnings, workload};
 use serde_json::{Value, json};
 
 const fn number(name: &'static str) -> Column {
@@ -68,6 +68,11 @@ impl Strategy for ReplicaSet {
     fn prepare_subresource_update(&self, _subresource: &str, new: &mut Value, old: &Value) {
         carry_over(new, old, "spec");
         generation::carry(new, old, false);
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        let spec = at(at(at(object, "spec"), "template"), "spec");
+        warnings::pod_spec(spec, &Path::new("spec").child("template").child("spec"))
     }
 
     fn validate(&self, object: &Value) -> FieldErrors {

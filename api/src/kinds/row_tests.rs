@@ -79,8 +79,10 @@ fn pods_that_are_half_done() {
         {"state": {"terminated": {"reason": "Completed", "exitCode": 0}}},
         {"ready": true, "state": {"running": {}}},
     ]);
-    let with = |ready: &str| json!({"phase": "Running", "containerStatuses": statuses,
-        "conditions": [{"type": "Ready", "status": ready}]});
+    let with = |ready: &str| {
+        json!({"phase": "Running", "containerStatuses": statuses,
+        "conditions": [{"type": "Ready", "status": ready}]})
+    };
     pod(two.clone(), with("True"), "1/2|Running|0");
     pod(two, with("False"), "1/2|NotReady|0");
 }
@@ -105,7 +107,8 @@ fn pods_initializing() {
     ] {
         pod(spec.clone(), with(states), want);
     }
-    let sidecar = json!({"initContainers": [{"name": "s", "restartPolicy": "Always"}], "containers": [{"name": "a"}]});
+    let sidecar =
+        json!({"initContainers": [{"name": "s", "restartPolicy": "Always"}], "containers": [{"name": "a"}]});
     let status = json!({"phase": "Running",
         "initContainerStatuses": [
             {"name": "s", "started": true, "ready": true, "restartCount": 1, "state": {"running": {}}},
@@ -116,8 +119,10 @@ fn pods_initializing() {
 
 #[test]
 fn pods_terminating() {
-    let with = |status: Value| json!({"metadata": {"deletionTimestamp": "2026-01-01T00:09:00Z"}, "spec": {},
-        "status": status});
+    let with = |status: Value| {
+        json!({"metadata": {"deletionTimestamp": "2026-01-01T00:09:00Z"}, "spec": {},
+        "status": status})
+    };
     let rest = "10m|<none>|<none>|<none>|<none>";
     check("/v1/pods", with(json!({"phase": "Running"})), &format!("0/0|Terminating|0|{rest}"));
     check("/v1/pods", with(json!({"phase": "Succeeded"})), &format!("0/0|Succeeded|0|{rest}"));
@@ -156,7 +161,11 @@ fn services() {
             json!({}),
             "ClusterIP|10.0.0.1|<none>|80/TCP|10m|app=a,tier=b",
         ),
-        (json!({"type": "ClusterIP", "clusterIPs": ["None"]}), json!({}), "ClusterIP|None|<none>|<none>|10m|<none>"),
+        (
+            json!({"type": "ClusterIP", "clusterIPs": ["None"]}),
+            json!({}),
+            "ClusterIP|None|<none>|<none>|10m|<none>",
+        ),
         (
             json!({"type": "NodePort", "clusterIPs": ["10.0.0.1"], "externalIPs": ["9.9.9.9"],
                 "ports": [{"port": 80, "nodePort": 30080, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]}),
@@ -196,7 +205,8 @@ fn workloads() {
 
 #[test]
 fn endpoints() {
-    let addresses = |count: usize| (1..=count).map(|n| json!({"ip": format!("10.0.0.{n}")})).collect::<Vec<_>>();
+    let addresses =
+        |count: usize| (1..=count).map(|n| json!({"ip": format!("10.0.0.{n}")})).collect::<Vec<_>>();
     let with = |count: usize| json!({"subsets": [{"addresses": addresses(count), "ports": [{"port": 80}]}]});
     check("/v1/endpoints", json!({}), "<none>|10m");
     check("/v1/endpoints", with(2), "10.0.0.1:80,10.0.0.2:80|10m");

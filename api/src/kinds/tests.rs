@@ -288,6 +288,23 @@ fn kinds_are_found() {
     assert!(!flag(&json!({}), "x") && at(&json!({}), "x").is_null());
 }
 
+/// Runs everything that a kind does with objects.
+fn exercise(def: &KindDef, new: &Value, old: &Value) {
+    let mut new = new.clone();
+    def.strategy.default(&mut new);
+    def.strategy.prepare_create(&mut new);
+    def.strategy.validate(&new);
+    def.strategy.prepare_update(&mut new, old);
+    def.strategy.validate_update(&new, old);
+    for subresource in def.subresources {
+        def.strategy.prepare_subresource_update(subresource.name, &mut new, old);
+        def.strategy.validate_subresource_update(subresource.name, &new, old);
+    }
+    def.strategy.warnings(&new);
+    (def.table.row)(&new, 0);
+    def.selectable.iter().for_each(|(_, value)| drop(value(&new)));
+}
+
 #[test]
 fn odd_objects_never_panic() {
     let odd = [
@@ -301,20 +318,54 @@ fn odd_objects_never_panic() {
         json!(null),
     ];
     for def in registry() {
-        for object in &odd {
-            let mut new = object.clone();
-            def.strategy.default(&mut new);
-            def.strategy.prepare_create(&mut new);
-            def.strategy.validate(&new);
-            def.strategy.prepare_update(&mut new, object);
-            def.strategy.validate_update(&new, object);
-            for subresource in def.subresources {
-                def.strategy.prepare_subresource_update(subresource.name, &mut new, object);
-                def.strategy.validate_subresource_update(subresource.name, &new, object);
+        odd.iter().for_each(|object| exercise(def, object, object));
+    }
+}
+
+/// The places of all values within `value`, as JSON pointers.
+fn places(value: &Value, place: &str, found: &mut Vec<String>) {
+    found.push(place.to_owned());
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                places(value, &format!("{place}/{}", key.replace('~', "~0").replace('/', "~1")), found);
             }
-            def.strategy.warnings(&new);
-            (def.table.row)(&new, 0);
-            def.selectable.iter().for_each(|(_, value)| drop(value(&new)));
+        }
+        Value::Array(list) => {
+            for (index, value) in list.iter().enumerate() {
+                places(value, &format!("{place}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn objects_with_one_odd_value_never_panic() {
+    let odd =
+        [json!(null), json!(-1), json!(1.5), json!("x/..\u{0}"), json!([]), json!([null]), json!({"a": 1})];
+    let mut seen = BTreeMap::new();
+    for line in include_str!("testdata/facts.jsonl").lines() {
+        let fact: Value = serde_json::from_str(line).unwrap();
+        if text(&fact, "do") == "create" {
+            let most = seen.entry(text(&fact, "resource").to_owned()).or_insert_with(|| fact["body"].clone());
+            if fact["body"].to_string().len() > most.to_string().len() {
+                *most = fact["body"].clone();
+            }
+        }
+    }
+    for (resource, object) in seen {
+        let mut parts = resource.split('/');
+        let def = find(parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap()).unwrap();
+        let mut found = Vec::new();
+        places(&object, "", &mut found);
+        for place in found {
+            let mut changed = object.clone();
+            for value in &odd {
+                *changed.pointer_mut(&place).unwrap() = value.clone();
+                exercise(def, &changed, &object);
+            }
+            exercise(def, &object, &changed);
         }
     }
 }

@@ -12,6 +12,10 @@ const NAME_SERVERS: usize = 3;
 const SEARCH_PATHS: usize = 32;
 const SEARCH_CHARACTERS: usize = 2048;
 
+const SEARCH_WHY: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' \
+    or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+    '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
+
 /// Checks `dnsConfig` against `dnsPolicy`.
 pub fn config(spec: &Value, path: &Path, errors: &mut FieldErrors) {
     let config = at(spec, "dnsConfig");
@@ -55,21 +59,21 @@ fn searches(searches: &[&str], path: &Path, errors: &mut FieldErrors) {
     );
     refuse(searches.join(" ").len() > SEARCH_CHARACTERS, why);
     for (index, search) in searches.iter().enumerate().filter(|(_, search)| **search != ".") {
-        // Underscores are not for host names, but search paths have them.
-        let plain = search.trim_end_matches('.').replace('_', "-");
-        for why in names::dns1123_subdomain(&plain) {
-            let why = why
-                .replace(
-                    "lower case alphanumeric characters, '-' or '.'",
-                    "lower case alphanumeric characters, '_', '-' or '.'",
-                )
-                .replace(
-                    "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
-                    "[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?(\\.[a-z0-9_]([-_a-z0-9]*[a-z0-9_])?)*",
-                );
-            errors.push(FieldError::invalid(&path.index(index), *search, why));
+        let name = search.strip_suffix('.').unwrap_or(search);
+        if name.len() > names::SUBDOMAIN_MAX || !name.split('.').all(is_search_label) {
+            errors.push(FieldError::invalid(&path.index(index), *search, SEARCH_WHY));
         }
     }
+}
+
+/// A label of a search path: as of a host name, but for underscores at its start and within.
+fn is_search_label(label: &str) -> bool {
+    let bytes = label.strip_prefix('_').unwrap_or(label).as_bytes();
+    let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    bytes.len() <= names::LABEL_MAX
+        && bytes.first().is_some_and(plain)
+        && bytes.last().is_some_and(plain)
+        && bytes.iter().all(|b| plain(b) || matches!(b, b'-' | b'_'))
 }
 
 /// Checks `hostAliases`.

@@ -24,4 +24,8 @@ pub mod taint;
 pub mod toleration;
 pub mod value;
 pub mod volume;
+pub mod warnings;
 pub mod workload;
+
+#[cfg(test)]
+mod tests;

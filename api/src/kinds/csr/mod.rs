@@ -10,8 +10,7 @@ use super::{
     AGE, ALL_VERBS, KindDef, NAME, SUBRESOURCE_VERBS, Strategy, Subresource, TableDef, column, status_of,
 };
 use crate::field::{FieldError, FieldErrors, Path};
-use crate::identity::UserInfo;
-use crate::validation::value::{at, carry_over, object_mut, remove, set, text};
+use crate::validation::value::{at, carry_over, object_mut, set, text};
 use serde_json::{Value, json};
 
 pub(super) static KIND: KindDef = KindDef {
@@ -104,23 +103,5 @@ impl Strategy for Request {
 
     fn validate_name(&self, _name: &str, _prefix: bool) -> Vec<String> {
         Vec::new()
-    }
-}
-
-/// Writes who asks for the certificate, on create: what a client has written there does not count.
-pub fn set_requestor(object: &mut Value, user: &UserInfo) {
-    let Some(spec) = object_mut(object, "spec") else { return };
-    let fields = [
-        ("username", json!(user.username)),
-        ("uid", json!(user.uid)),
-        ("groups", json!(user.groups)),
-        ("extra", json!(user.extra)),
-    ];
-    for (field, value) in fields {
-        if crate::validation::value::is_empty(&value) {
-            remove(spec, field);
-        } else {
-            set(spec, field, value);
-        }
     }
 }

@@ -11,10 +11,8 @@ use super::{
     AGE, ALL_VERBS, KindDef, NAME, Strategy, Subresource, TableDef, column, generation, status_of, wide,
 };
 use crate::field::{FieldError, FieldErrors, Path};
-use crate::validation::value::{
-    at, carry_over, default_to, flag, int, list, list_mut, object_mut, remove, set, text,
-};
-use crate::validation::{network, pod_defaults, pod_spec};
+use crate::validation::value::{at, carry_over, flag, int, list, object_mut, remove, set, text};
+use crate::validation::{network, pod_defaults, pod_spec, warnings};
 use serde_json::{Value, json};
 
 pub(super) static KIND: KindDef = KindDef {
@@ -144,6 +142,10 @@ impl Strategy for Pod {
         let mut errors = FieldErrors::new();
         update::status(new, old, &mut errors);
         errors
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        warnings::pod_spec(at(object, "spec"), &Path::new("spec"))
     }
 
     fn default_grace_period_seconds(&self, object: &Value) -> Option<i64> {
