@@ -18,7 +18,9 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     /// Run a whole cluster on this machine: a server and a node
-    #[command(after_help = "Try:\n  sudo keelson up\n  export KUBECONFIG=/etc/keelson/admin.kubeconfig\n  kubectl get nodes")]
+    #[command(
+        after_help = "Try:\n  sudo keelson up\n  export KUBECONFIG=/etc/keelson/admin.kubeconfig\n  kubectl get nodes"
+    )]
     Up(Up),
     /// Run the control plane: API server, store, controllers, scheduler
     Server(Server),
@@ -28,7 +30,9 @@ pub enum Command {
     #[command(subcommand)]
     Image(Image),
     /// Print the token with which nodes join
-    #[command(after_help = "On another machine:\n  sudo keelson agent --server https://SERVER:6443 --token TOKEN")]
+    #[command(
+        after_help = "On another machine:\n  sudo keelson agent --server https://SERVER:6443 --token TOKEN"
+    )]
     Token(Token),
     /// Print the version
     Version(Version),
@@ -50,8 +54,23 @@ pub struct Up {
 #[derive(Args)]
 pub struct Server {
     /// The configuration file (apiVersion: keelson.dev/v1alpha1, kind: ServerConfig)
-    #[arg(long, value_name = "FILE", default_value = "/etc/keelson/server.yaml")]
-    pub config: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything that must survive a reboot is kept [default: /var/lib/keelson/server]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// The address to listen on [default: 0.0.0.0]
+    #[arg(long, value_name = "IP")]
+    pub bind_address: Option<IpAddr>,
+    /// The port to listen on [default: 6443]
+    #[arg(long, value_name = "PORT")]
+    pub secure_port: Option<u16>,
+    /// The address that nodes and pods reach the server at [default: that of the default route]
+    #[arg(long, value_name = "IP")]
+    pub advertise_address: Option<IpAddr>,
+    /// One more name or address for the server's certificate; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub tls_san: Vec<String>,
     /// Give up root for this user, who gets the server's state
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
@@ -116,7 +135,8 @@ mod tests {
         fn check(command: &clap::Command) {
             let name = command.get_name();
             assert!(command.get_about().is_some(), "{name} has no help");
-            for arg in command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str())) {
+            for arg in command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str()))
+            {
                 assert!(arg.get_help().is_some(), "{name} {} has no help", arg.get_id());
             }
             command.get_subcommands().for_each(check);

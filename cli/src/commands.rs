@@ -8,7 +8,8 @@ use crate::arguments::{Agent, Command, Image, Server, Token};
 use crate::process::{Ending, wait_for_end};
 use anyhow::{Context, Result};
 use keelson_agent::config::AgentConfig;
-use keelson_server::config::ServerConfig;
+use keelson_server::{Flags, ServerConfig};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs a command to its end.
@@ -34,9 +35,19 @@ fn install_crypto() {
 }
 
 fn run_server(arguments: &Server) -> Result<()> {
-    let config = ServerConfig::load(&arguments.config)?;
+    let flags = Flags {
+        state_dir: arguments.state.clone(),
+        bind_address: arguments.bind_address,
+        secure_port: arguments.secure_port,
+        advertise_address: arguments.advertise_address,
+        tls_sans: arguments.tls_san.clone(),
+        ..Flags::default()
+    };
+    let config = ServerConfig::load(arguments.config.as_deref(), flags)?;
     if let Some(user) = &arguments.user {
-        crate::process::become_user(user, &config.owned_paths())?;
+        let kubeconfig_dir = config.admin_kubeconfig.parent().map(Path::to_owned);
+        let owned: Vec<_> = [config.state_dir.clone()].into_iter().chain(kubeconfig_dir).collect();
+        crate::process::become_user(user, &owned)?;
     }
     install_crypto();
     runtime()?.block_on(async {

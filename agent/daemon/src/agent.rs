@@ -9,7 +9,7 @@ use crate::join::{Identities, JoinError, keep_fresh};
 use crate::preflight::{Machine, PreflightError, ensure_bpffs};
 use keelson_datapath::{Datapath, DatapathConfig, DatapathError, Mode};
 use keelson_dns::{Dns, DnsConfig, DnsError};
-use keelson_kubelet::{Kubelet, KubeletConfig, KubeletError, KubeletHandle, KubeletTls};
+use keelson_kubelet::{Kubelet, KubeletConfig, KubeletHandle, StartError};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub enum AgentError {
     #[error(transparent)]
     Dns(#[from] DnsError),
     #[error("the kubelet does not start: {0}")]
-    Kubelet(#[from] KubeletError),
+    Kubelet(#[from] StartError),
     #[error("cannot install the CNI plugin at {path}: {source}")]
     Plugin { path: String, source: std::io::Error },
 }
@@ -98,11 +98,8 @@ impl Agent {
         tasks.spawn(keep_fresh(identities.clone()));
 
         let dns = Dns::start(dns_config(&config), identities.client()).await?;
-        let tls = KubeletTls {
-            client_ca_pem: identities.ca_pem().as_bytes().to_vec(),
-            serving: identities.serving(),
-        };
-        let kubelet = Kubelet::start(kubelet_config(&config, &place), identities.client(), tls).await?;
+        let kubelet_config = kubelet_config(&config, &place);
+        let kubelet = Kubelet::start(kubelet_config, identities.client(), identities.serving()).await?;
         Ok(Self { kubelet, dns, datapath, containerd, tasks })
     }
 
@@ -119,10 +116,7 @@ impl Agent {
 }
 
 /// Starts a private containerd with the pause image, unless the configuration names a runtime.
-async fn start_runtime(
-    config: &AgentConfig,
-    place: &Place,
-) -> Result<Option<Arc<Containerd>>, AgentError> {
+async fn start_runtime(config: &AgentConfig, place: &Place) -> Result<Option<Arc<Containerd>>, AgentError> {
     if config.cri_socket.is_some() {
         return Ok(None);
     }

@@ -138,7 +138,9 @@ pub enum ConfigError {
     Parse { path: String, message: String },
     #[error("{path}: {key} is {found:?}, it must be {wanted:?}")]
     Header { path: String, key: &'static str, found: String, wanted: &'static str },
-    #[error("neither token nor tokenFile is set, and this node has not joined yet; the server's join token is in its stateDir, in join-token")]
+    #[error(
+        "neither token nor tokenFile is set, and this node has not joined yet; the server's join token is in its stateDir, in join-token"
+    )]
     NoToken,
 }
 

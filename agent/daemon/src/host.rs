@@ -5,11 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    #[error("this machine has no default route to tell its address by; set nodeIP in the agent's configuration")]
+    #[error(
+        "this machine has no default route to tell its address by; set nodeIP in the agent's configuration"
+    )]
     NoAddress,
     #[error("no interface has the address {0}; set nodeIP or outerInterface in the agent's configuration")]
     NoInterface(IpAddr),
-    #[error("the host name {0:?} cannot be a node's name (lower-case letters, digits, '-' and '.'); set nodeName")]
+    #[error(
+        "the host name {0:?} cannot be a node's name (lower-case letters, digits, '-' and '.'); set nodeName"
+    )]
     Name(String),
 }
 
@@ -58,7 +62,9 @@ mod tests {
 
     #[test]
     fn names() {
-        for (name, fits) in [("a", true), ("node-1.example", true), ("-a", false), ("a..b", false), ("A", false)] {
+        for (name, fits) in
+            [("a", true), ("node-1.example", true), ("-a", false), ("a..b", false), ("A", false)]
+        {
             assert_eq!(node_name(Some(name)).is_ok(), fits, "{name}");
         }
     }

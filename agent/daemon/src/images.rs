@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn names_of_what_was_imported() {
-        let stdout = "unpacking keelson.dev/a:1 (sha256:00)...done\nunpacking keelson.dev/b:2 (sha256:11)...done\n";
+        let stdout =
+            "unpacking keelson.dev/a:1 (sha256:00)...done\nunpacking keelson.dev/b:2 (sha256:11)...done\n";
         assert_eq!(imported_names(stdout), ["keelson.dev/a:1", "keelson.dev/b:2"]);
     }
 }

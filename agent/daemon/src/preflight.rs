@@ -38,11 +38,13 @@ impl Machine {
     pub fn check(&self) -> Result<(), PreflightError> {
         let mut missing = Vec::new();
         if !self.is_root {
-            missing.push("the agent must run as root (namespaces, cgroups, BPF): run it with sudo".to_owned());
+            missing
+                .push("the agent must run as root (namespaces, cgroups, BPF): run it with sudo".to_owned());
         }
         if !self.has_cgroups() {
             missing.push(
-                "no cgroups are mounted below /sys/fs/cgroup: mount -t cgroup2 none /sys/fs/cgroup".to_owned(),
+                "no cgroups are mounted below /sys/fs/cgroup: mount -t cgroup2 none /sys/fs/cgroup"
+                    .to_owned(),
             );
         }
         if self.kubelet_port_used {
@@ -102,7 +104,8 @@ mod tests {
     #[test]
     fn each_lack_is_named() {
         assert_eq!(good().check(), Ok(()));
-        let hybrid = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw 0 0\n".to_owned();
+        let hybrid =
+            "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw 0 0\n".to_owned();
         assert_eq!(Machine { mounts: hybrid, ..good() }.check(), Ok(()));
         for (machine, word) in [
             (Machine { is_root: false, ..good() }, "root"),

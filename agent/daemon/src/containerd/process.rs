@@ -26,7 +26,9 @@ const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerdError {
-    #[error("containerd is not installed (looked for it on the PATH); on Debian: apt install containerd runc")]
+    #[error(
+        "containerd is not installed (looked for it on the PATH); on Debian: apt install containerd runc"
+    )]
     NotInstalled,
     #[error("cannot write {path}: {source}")]
     Write { path: String, source: io::Error },
@@ -101,10 +103,8 @@ impl Containerd {
                 .map_err(|source| ContainerdError::Write { path: dir.display().to_string(), source })?;
         }
         let traits = Traits { may_set_oom_score: may_set_oom_score() };
-        fs::write(&layout.config, render(layout, traits)).map_err(|source| ContainerdError::Write {
-            path: layout.config.display().to_string(),
-            source,
-        })
+        fs::write(&layout.config, render(layout, traits))
+            .map_err(|source| ContainerdError::Write { path: layout.config.display().to_string(), source })
     }
 
     /// In a session of its own, so that no signal to the agent's group reaches it.

@@ -2,11 +2,11 @@
 
 use super::csr::{CsrError, Issued, Purpose, request};
 use super::pin::{PinError, fetch_ca};
-use super::serving::ServingCertificate;
 use super::token::{JoinToken, TokenError};
 use crate::config::{AgentConfig, ConfigError};
 use keelson_client::Client;
 use keelson_client::remote::{Identity, RemoteConfig, RemoteError, RemoteTransport};
+use keelson_kubelet::{ServingTls, TlsError};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs;
@@ -33,6 +33,8 @@ pub enum JoinError {
     Csr { node: String, source: CsrError },
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    #[error("cannot use the cluster's CA: {0}")]
+    Ca(#[from] TlsError),
     #[error("cannot use the certificate in {path}: {message}; remove the file to join again")]
     Certificate { path: String, message: String },
     #[error("cannot keep {path}: {source}")]
@@ -43,10 +45,9 @@ pub enum JoinError {
 pub struct Identities {
     node: String,
     dir: PathBuf,
-    ca_pem: String,
     transport: Arc<RemoteTransport>,
     client: Client,
-    serving: Arc<ServingCertificate>,
+    serving: ServingTls,
     addresses: Vec<IpAddr>,
 }
 
@@ -97,7 +98,8 @@ impl Identities {
     /// Takes what an earlier run left, and requests what is missing or out of date.
     async fn try_establish(config: &AgentConfig, node: &str, address: IpAddr) -> Result<Self, JoinError> {
         let dir = config.state_dir.join("pki");
-        fs::create_dir_all(&dir).map_err(|source| JoinError::Keep { path: dir.display().to_string(), source })?;
+        fs::create_dir_all(&dir)
+            .map_err(|source| JoinError::Keep { path: dir.display().to_string(), source })?;
         let ca_pem = cluster_ca(config, &dir.join("ca.crt"))?;
         let transport = RemoteTransport::new(RemoteConfig {
             server: config.server.trim_end_matches('/').to_owned(),
@@ -108,10 +110,9 @@ impl Identities {
         let mut identities = Self {
             node: node.to_owned(),
             client: Client::new(transport.clone(), USER_AGENT),
-            serving: Arc::new(ServingCertificate::default()),
+            serving: ServingTls::new(ca_pem.as_bytes())?,
             addresses: vec![address],
             dir,
-            ca_pem,
             transport,
         };
         identities.establish_client(config).await?;
@@ -166,7 +167,7 @@ impl Identities {
     }
 
     fn use_serving(&self, issued: &Issued) -> Result<(), JoinError> {
-        let set = self.serving.set(&issued.certificate, &issued.key);
+        let set = self.serving.replace(issued.certificate.as_bytes(), issued.key.as_bytes());
         set.map_err(|error| self.unusable("serving", error.to_string()))
     }
 
@@ -176,13 +177,8 @@ impl Identities {
     }
 
     /// For the server on :10250.
-    pub fn serving(&self) -> Arc<ServingCertificate> {
+    pub fn serving(&self) -> ServingTls {
         self.serving.clone()
-    }
-
-    /// The cluster's CA, PEM.
-    pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
     }
 
     /// When the certificate kept under `name` (`client`, `serving`) is valid.

@@ -7,11 +7,9 @@ mod csr;
 mod identity;
 mod pin;
 mod renew;
-mod serving;
 mod token;
 
 pub use csr::CsrError;
 pub use identity::{Identities, JoinError};
 pub use renew::keep_fresh;
-pub use serving::ServingCertificate;
 pub use token::{JoinToken, TokenError};

@@ -31,7 +31,8 @@ pub fn fetch_ca(url: &str, ca_sha256: [u8; 32]) -> Result<CertificateDer<'static
         .filter(|rest| !rest.is_empty() && !rest.contains('/'))
         .ok_or_else(|| PinError::Url(url.to_owned()))?;
     let connect = |source| PinError::Connect { authority: authority.to_owned(), source };
-    let verifier = Arc::new(Pinned { ca_sha256, found: Mutex::new(None), provider: Arc::new(ring::default_provider()) });
+    let verifier =
+        Arc::new(Pinned { ca_sha256, found: Mutex::new(None), provider: Arc::new(ring::default_provider()) });
     handshake(authority, &verifier).map_err(connect)?;
     let found = verifier.found.lock().ok().and_then(|mut found| found.take());
     found.ok_or_else(|| PinError::Foreign { authority: authority.to_owned() })
@@ -88,10 +89,12 @@ impl ServerCertVerifier for Pinned {
         let ca = intermediates.iter().find(pinned).ok_or(foreign)?.clone().into_owned();
         let mut roots = rustls::RootCertStore::empty();
         roots.add(ca.clone())?;
-        let verifier =
-            rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
-                .build()
-                .map_err(|error| rustls::Error::General(error.to_string()))?;
+        let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
+            Arc::new(roots),
+            self.provider.clone(),
+        )
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
         let verified = verifier.verify_server_cert(leaf, &[], server_name, ocsp_response, now)?;
         if let Ok(mut found) = self.found.lock() {
             *found = Some(ca);

@@ -10,7 +10,9 @@ pub struct JoinToken {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the join token is malformed ({0}); it reads K10<64 hex digits>::<id>.<secret>, as the server's join-token file shows it")]
+#[error(
+    "the join token is malformed ({0}); it reads K10<64 hex digits>::<id>.<secret>, as the server's join-token file shows it"
+)]
 pub struct TokenError(&'static str);
 
 impl JoinToken {
@@ -18,7 +20,8 @@ impl JoinToken {
         let rest = text.strip_prefix("K10").ok_or(TokenError("it does not start with K10"))?;
         let (hash, bearer) = rest.split_once("::").ok_or(TokenError("it has no '::'"))?;
         let (id, secret) = bearer.split_once('.').ok_or(TokenError("its second part has no '.'"))?;
-        let plain = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        let plain =
+            |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
         if !plain(id, 6) || !plain(secret, 16) {
             return Err(TokenError("its id has 6 and its secret 16 letters or digits"));
         }
