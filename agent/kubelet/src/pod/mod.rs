@@ -20,3 +20,6 @@ pub mod time;
 pub use event::{Command, ContainerSeen, Failure, Observation, PodEvent, RunState, SandboxSeen};
 pub use machine::Machine;
 pub use spec::Pod;
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 mod api;
 mod image;
 mod lifecycle;
+mod pace;
 mod probes;
 mod restart;
 mod runtime;
