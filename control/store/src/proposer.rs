@@ -82,6 +82,7 @@ impl Proposer<'_> {
                         break Exit::Stopped;
                     }
                     if let Err(full) = room.check() {
+                        view.set_trouble(Some(full.to_string()));
                         refuse(&mut arrived, &full);
                         continue;
                     }
@@ -97,6 +98,7 @@ impl Proposer<'_> {
                     if let Some(failure) = engine.failure() {
                         break Exit::Failed(explain(&engine.fault, failure));
                     }
+                    view.set_trouble(room.check().err().map(|full| full.to_string()));
                     house.keep(engine, home, view).await;
                 }
             }

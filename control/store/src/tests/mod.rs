@@ -8,6 +8,7 @@ pub(crate) mod loop_fs;
 mod model;
 mod open;
 mod power_loss;
+mod replay;
 mod snapshots;
 mod trouble;
 
