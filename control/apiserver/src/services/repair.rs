@@ -8,6 +8,7 @@ use crate::request::options::WriteOptions;
 use crate::server::Core;
 use crate::storage::form;
 use crate::verbs::create;
+use crate::verbs::write::Owners;
 use http::HeaderMap;
 use keelson_api::identity::UserInfo;
 use keelson_api::meta;
@@ -121,7 +122,8 @@ async fn report(core: &Arc<Core>, duplicate: &Duplicate) {
         headers: &headers,
         warnings: Vec::new(),
     };
-    if let Err(error) = create::store_new(&mut ctx, event, &WriteOptions::default()).await {
+    if let Err(error) = create::store_new(&mut ctx, event, &WriteOptions::default(), Owners::Writer("")).await
+    {
         tracing::warn!(%error, "the event of a doubly assigned address was not written");
     }
 }

@@ -1,6 +1,6 @@
 //! Create: POST to a collection.
 
-use super::write::{self, decode_own, match_namespace, refuse_invalid};
+use super::write::{self, Owners, decode_own, match_namespace, refuse_invalid, settle_owners};
 use crate::admission::{self, Operation};
 use crate::clock;
 use crate::pipeline::{Admitted, Context};
@@ -23,9 +23,8 @@ const GENERATED_PREFIX: usize = 58;
 pub async fn create(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
     let options = WriteOptions::parse(ctx.query, "CreateOptions")?;
     ctx.accept(false)?;
-    let mut object = decode_own(ctx, &body, options.validation)?;
-    meta::metadata_mut(&mut object).remove("managedFields");
-    let admitted = store_new(ctx, object, &options).await?;
+    let object = decode_own(ctx, &body, options.validation)?;
+    let admitted = store_new(ctx, object, &options, Owners::Writer("")).await?;
     write::reply(ctx, admitted)
 }
 
@@ -34,6 +33,7 @@ pub async fn store_new(
     ctx: &mut Context<'_>,
     mut object: Value,
     options: &WriteOptions,
+    owners: Owners<'_>,
 ) -> Result<Admitted, Status> {
     match_namespace(ctx, &mut object)?;
     if !matches!(meta::resource_version(&object), "" | "0") {
@@ -44,6 +44,8 @@ pub async fn store_new(
     if let Some(prefix) = &prefix {
         meta::set_name(&mut object, &format!("{prefix}{}", clock::suffix()));
     }
+    ctx.served.def.strategy.default(&mut object);
+    settle_owners(ctx, &mut object, None, owners, options);
     let mut hold = admit_create(ctx, &mut object, options)?;
     schema::complete(ctx.served.def.schema, &mut object);
     if options.dry_run {
@@ -91,7 +93,6 @@ fn admit_create(ctx: &mut Context<'_>, object: &mut Value, options: &WriteOption
     let def = ctx.served.def;
     let strategy = def.strategy;
     let name = meta::name(object).to_owned();
-    strategy.default(object);
     let asked = ctx.admission(Operation::Create, &name, options.dry_run, None, None);
     if admission::mutate(ctx.core, &asked, object)? {
         strategy.default(object);

@@ -71,7 +71,7 @@ async fn server_side(ctx: &mut Context<'_>, body: &[u8], options: &WriteOptions)
     let exists = ctx.core.store.get(&ctx.served.store_kind, &ctx.key()).is_some();
     if !exists && ctx.subresource.is_empty() {
         let object = applied(ctx, None, &wanted, options)?;
-        let admitted = create::store_new(ctx, object, options).await?;
+        let admitted = create::store_new(ctx, object, options, Owners::Settled).await?;
         return write::reply(ctx, admitted);
     }
     let mut produce = |ctx: &mut Context<'_>, old: &Value| applied(ctx, Some(old), &wanted, options);

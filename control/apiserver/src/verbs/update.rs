@@ -18,8 +18,7 @@ pub async fn update(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status>
     write::match_namespace(ctx, &mut object)?;
     let creates = ctx.subresource.is_empty() && ctx.served.def.strategy.allows_create_on_update();
     if creates && ctx.core.store.get(&ctx.served.store_kind, &ctx.key()).is_none() {
-        meta::metadata_mut(&mut object).remove("managedFields");
-        let admitted = create::store_new(ctx, object, &options).await?;
+        let admitted = create::store_new(ctx, object, &options, Owners::Writer("")).await?;
         return write::reply(ctx, admitted);
     }
     let warnings = std::mem::take(&mut ctx.warnings);

@@ -109,29 +109,40 @@ pub fn refuse_invalid(def: &KindDef, name: &str, errors: &FieldErrors) -> Result
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid(def.group, def.kind, name, errors)) }
 }
 
-/// Who owns which field of an update.
+/// Who owns which field of what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owners<'c> {
-    /// The produced object says so already (server-side apply).
+    /// The object says so already (server-side apply).
     Settled,
-    /// The writer owns what it changes; the subresource that it writes, or empty. Only objects that have been
-    /// applied to once keep such a record: the others cost neither the time nor the room.
+    /// The writer owns what it sets; the subresource that it writes, or empty.
     Writer(&'c str),
 }
 
-/// Records the owners of what an update changes.
-fn settle_owners(ctx: &Context<'_>, new: &mut Value, old: &Value, change: &Change<'_>) {
-    let Owners::Writer(subresource) = change.owners else { return };
-    if old["metadata"]["managedFields"].as_array().is_none_or(Vec::is_empty) {
+/// Kinds that programs renew all the time and nobody applies: a record of their owners would be most of what
+/// they cost.
+fn has_owners(def: &KindDef) -> bool {
+    !matches!(def.plural, "events" | "leases")
+}
+
+/// Records who owns what a write sets: the object as its author sent it with its defaults, before the server
+/// adds anything of its own. `old` is the state that is written over.
+pub fn settle_owners(
+    ctx: &Context<'_>,
+    new: &mut Value,
+    old: Option<&Value>,
+    owners: Owners<'_>,
+    options: &WriteOptions,
+) {
+    let Owners::Writer(subresource) = owners else { return };
+    let def = ctx.served.def;
+    if !has_owners(def) {
         meta::metadata_mut(new).remove("managedFields");
         return;
     }
-    let def = ctx.served.def;
-    def.strategy.default(new);
     schema::complete(def.schema, new);
-    let manager = ctx.manager(&change.options.field_manager);
+    let manager = ctx.manager(&options.field_manager);
     let writer = Writer { manager: &manager, subresource, now: &clock::timestamp() };
-    apply::update_managed_fields(def, new, Some(old), &writer);
+    apply::update_managed_fields(def, new, old, &writer);
 }
 
 /// An update of one object: how the wanted state comes from the current one, and what of it counts.
@@ -179,7 +190,8 @@ async fn try_update(
     match_name(ctx, &new)?;
     match_namespace(ctx, &mut new)?;
     let conditional = match_version(ctx, &mut new, &old)?;
-    settle_owners(ctx, &mut new, &old, change);
+    ctx.served.def.strategy.default(&mut new);
+    settle_owners(ctx, &mut new, Some(&old), change.owners, change.options);
     let mut hold = admit_update(ctx, &mut new, &old, change.options.dry_run)?;
     schema::complete(ctx.served.def.schema, &mut new);
     let template = ctx.served.template(&new);
@@ -237,7 +249,6 @@ fn match_version(ctx: &Context<'_>, new: &mut Value, old: &Value) -> Result<bool
 fn admit_update(ctx: &mut Context<'_>, new: &mut Value, old: &Value, dry_run: bool) -> Result<Hold, Status> {
     let def = ctx.served.def;
     let strategy = def.strategy;
-    strategy.default(new);
     let asked = ctx.admission(Operation::Update, ctx.name, dry_run, None, Some(old));
     if admission::mutate(ctx.core, &asked, new)? {
         strategy.default(new);
