@@ -215,3 +215,5 @@ pub trait Strategy: Sync {
 mod row_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod update_tests;
