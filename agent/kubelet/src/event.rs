@@ -15,8 +15,8 @@ pub enum Event {
     Observed(Vec<(PodName, Observation)>),
     /// An object that pods refer to has changed.
     Reference(Reference),
-    /// A status write came back; `Ok` holds what was written.
-    StatusWritten { uid: String, result: Result<Value, Error> },
+    /// A status write came back; `Ok` holds what was written and the object's revision after it.
+    StatusWritten { uid: String, result: Result<(Value, u64), Error> },
     /// The API object's deletion came back.
     ObjectDeleted { uid: String, result: Result<(), Error> },
 }

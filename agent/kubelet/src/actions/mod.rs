@@ -29,6 +29,7 @@ use keelson_client::views::Service;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// Probes that run at the same time.
 pub const PROBES_MAX: usize = 64;
@@ -90,12 +91,12 @@ impl Context {
     }
 }
 
-/// Starts a command. `DeleteObject`, `Forget` and `Record` are the loop's own and never come here.
-pub fn perform(context: &Arc<Context>, pod: &Arc<Pod>, command: Command) {
-    let context = Arc::clone(context);
-    let pod = Arc::clone(pod);
+/// Starts a command. `DeleteObject`, `Forget` and `Record` are the loop's own and never come here. `cancel`
+/// ends what a pod that is on its way out need not wait for.
+pub fn perform(context: &Arc<Context>, pod: &Arc<Pod>, cancel: &CancellationToken, command: Command) {
+    let (context, pod, cancel) = (Arc::clone(context), Arc::clone(pod), cancel.clone());
     tokio::spawn(async move {
-        let event = run(&context, &pod, command).await;
+        let event = run(&context, &pod, &cancel, command).await;
         if let Some(event) = event {
             let uid = pod.meta.uid.clone();
             // The loop has ended when nobody listens; nothing is left to report to.
@@ -104,7 +105,12 @@ pub fn perform(context: &Arc<Context>, pod: &Arc<Pod>, command: Command) {
     });
 }
 
-async fn run(context: &Arc<Context>, pod: &Arc<Pod>, command: Command) -> Option<PodEvent> {
+async fn run(
+    context: &Arc<Context>,
+    pod: &Arc<Pod>,
+    cancel: &CancellationToken,
+    command: Command,
+) -> Option<PodEvent> {
     Some(match command {
         Command::MountVolumes => PodEvent::VolumesMounted(volumes::mount(context, pod).await),
         Command::CreateSandbox { attempt } => {
@@ -115,7 +121,7 @@ async fn run(context: &Arc<Context>, pod: &Arc<Pod>, command: Command) -> Option
             let result = start::start(
                 context,
                 pod,
-                start::Start { name: &name, attempt, sandbox: &sandbox, ips: &ips },
+                start::Start { name: &name, attempt, sandbox: &sandbox, ips: &ips, cancel },
             );
             PodEvent::ContainerStarted { result: result.await, name }
         }

@@ -10,6 +10,7 @@ use crate::pod::{ContainerSeen, Failure, Pod, RunState};
 use keelson_proto::cri::{CreateContainerRequest, Image};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// What is to be started.
 pub(super) struct Start<'a> {
@@ -17,6 +18,7 @@ pub(super) struct Start<'a> {
     pub(super) attempt: u32,
     pub(super) sandbox: &'a str,
     pub(super) ips: &'a [String],
+    pub(super) cancel: &'a CancellationToken,
 }
 
 fn config_error(message: String) -> Failure {
@@ -33,7 +35,7 @@ pub(super) async fn start(
     start: Start<'_>,
 ) -> Result<ContainerSeen, Failure> {
     let spec = pod.container(start.name).ok_or_else(|| create_error("the pod has no such container"))?;
-    let image = ensure_image(context, pod, spec).await?;
+    let image = ensure_image(context, pod, spec, start.cancel).await?;
     check_non_root(pod, spec, image.uid.map(|u| u.value), &image.username).map_err(config_error)?;
     let objects = objects(context, pod, spec).await.map_err(config_error)?;
     let links = pod.spec.enable_service_links.unwrap_or(true);
@@ -161,7 +163,12 @@ async fn objects(context: &Context, pod: &Pod, spec: &ContainerSpec) -> Result<O
     Ok(objects)
 }
 
-async fn ensure_image(context: &Context, pod: &Pod, spec: &ContainerSpec) -> Result<Image, Failure> {
+async fn ensure_image(
+    context: &Context,
+    pod: &Pod,
+    spec: &ContainerSpec,
+    cancel: &CancellationToken,
+) -> Result<Image, Failure> {
     let look = || async {
         context
             .cri
@@ -187,7 +194,11 @@ async fn ensure_image(context: &Context, pod: &Pod, spec: &ContainerSpec) -> Res
     }
     context.record(pod, false, "Pulling", format!("Pulling image \"{}\"", spec.image), named);
     let begun = Instant::now();
-    if let Err(error) = context.cri.pull_image(&spec.image, None).await {
+    let pull = context.cri.pull_image(&spec.image, None);
+    let Some(pulled) = cancel.run_until_cancelled(pull).await else {
+        return Err(Failure::new("ErrImagePull", "the pod is being deleted"));
+    };
+    if let Err(error) = pulled {
         let message = format!("Failed to pull image \"{}\": {error}", spec.image);
         context.record(pod, true, "Failed", message, named);
         return Err(Failure::new("ErrImagePull", error.to_string()));

@@ -16,33 +16,32 @@ const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// How often it is sent even when nothing changed.
 const REPORT_MS: u64 = 300_000;
 /// How fast the start of the runtime is noticed.
-const NOT_READY_PERIOD: Duration = Duration::from_millis(500);
+const NOT_READY_PERIOD: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Registers the node, then renews Lease and status for ever.
 pub(crate) async fn report(context: Arc<Context>) {
-    let lease = lease::renew(Arc::clone(&context));
-    let status = status_loop(Arc::clone(&context));
-    tokio::join!(lease, status);
+    // First of all: the Lease belongs to the Node.
+    let node = register(&context).await;
+    tokio::join!(lease::renew(Arc::clone(&context)), renew_status(&context, node));
 }
 
-async fn status_loop(context: Arc<Context>) {
-    let mut node = register(&context).await;
+async fn renew_status(context: &Context, mut node: Value) {
     let mut sent_at = None;
     loop {
         let now = context.clock.now();
-        let observed = status::observe(&context).await;
-        let wanted = status::render(&context, &observed, node.get("status").unwrap_or(&Value::Null), now);
+        let observed = status::observe(context).await;
+        let wanted = status::render(context, &observed, node.get("status").unwrap_or(&Value::Null), now);
         let changed = status::differs(node.get("status").unwrap_or(&Value::Null), &wanted);
         let overdue = sent_at.is_none_or(|at: u64| now.mono >= at + REPORT_MS);
         if changed || overdue {
-            match send(&context, &wanted).await {
+            match send(context, &wanted).await {
                 Ok(stored) => {
                     node = stored;
                     sent_at = Some(now.mono);
                 }
                 Err(error) if error.is_not_found() => {
-                    node = register(&context).await;
+                    node = register(context).await;
                     sent_at = None;
                     continue;
                 }

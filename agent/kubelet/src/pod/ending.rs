@@ -69,7 +69,7 @@ impl Machine {
         }
         if self.purged == Step::Todo {
             self.purged = Step::Busy;
-            out.push(Command::Purge { sandboxes: self.known_sandboxes() });
+            out.push(Command::Purge { sandboxes: self.known_sandboxes.iter().cloned().collect() });
         }
         if *cause == Cause::Deleted && self.deleted == Step::Todo {
             self.deleted = Step::Busy;

@@ -99,7 +99,8 @@ pub struct Machine {
     pub(super) frozen: bool,
     /// What `Remove` was asked for already.
     pub(super) removing: BTreeSet<String>,
-    pub(super) other_sandboxes: Vec<String>,
+    /// Every sandbox of the pod that the runtime was ever seen to hold.
+    pub(super) known_sandboxes: BTreeSet<String>,
     wake: Option<u64>,
 }
 
@@ -124,12 +125,17 @@ impl Machine {
             initialized: false,
             frozen: false,
             removing: BTreeSet::new(),
-            other_sandboxes: Vec::new(),
+            known_sandboxes: BTreeSet::new(),
             wake: None,
             pod,
         };
         machine.adopt(observation, now);
         machine
+    }
+
+    /// A pod that may not run here: it is Failed from the start.
+    pub fn reject(&mut self, reason: &'static str, message: &str) {
+        self.end(Cause::Failed { reason, message: format!("Pod was rejected: {message}") });
     }
 
     /// A pod that the API does not know but the runtime does: it is only stopped and removed.
@@ -168,6 +174,11 @@ impl Machine {
     /// Whether the pod is on its way out.
     pub fn ending(&self) -> Option<&Cause> {
         self.ending.as_ref().map(|e| &e.cause)
+    }
+
+    /// Nothing of the pod runs or will run: it takes no room on the node.
+    pub fn over(&self) -> bool {
+        self.ending.is_some() && !self.containers.iter().any(|c| c.running() || c.starting())
     }
 
     pub(super) fn wake_at(&mut self, at: u64) {
@@ -263,6 +274,7 @@ impl Machine {
         match result {
             Ok(seen) => {
                 self.ips.clone_from(&seen.ips);
+                self.known_sandboxes.insert(seen.id.clone());
                 self.sandbox_failures = 0;
                 self.set_sandbox(Sandbox::Ready(seen), now);
             }
@@ -295,6 +307,7 @@ impl Machine {
         }
         let pod = Arc::clone(&self.pod);
         if let Some(observation) = observation {
+            self.known_sandboxes.extend(observation.sandboxes.iter().map(|s| s.id.clone()));
             let newest = observation.sandboxes.iter().max_by_key(|s| (s.attempt, s.created));
             if let Some(seen) = newest {
                 self.sandbox_attempt = seen.attempt + 1;

@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: no IO, no clock, no randomness. Executors elsewhere perform the commands.
 
+pub mod admit;
 pub mod backoff;
 pub mod container;
 mod ending;

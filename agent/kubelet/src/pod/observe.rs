@@ -14,7 +14,7 @@ impl Machine {
         for container in &mut self.containers {
             observe_container(container, observation, now);
         }
-        self.other_sandboxes = observation.sandboxes.iter().map(|s| s.id.clone()).collect();
+        self.known_sandboxes.extend(observation.sandboxes.iter().map(|s| s.id.clone()));
         self.sweep(observation, out);
     }
 
@@ -72,11 +72,6 @@ impl Machine {
             || container.id() == Some(seen.id.as_str())
             || container.last.as_ref().is_some_and(|l| l.id == seen.id)
             || listed <= container.since
-    }
-
-    /// Every sandbox of the pod that the runtime may still hold.
-    pub(super) fn known_sandboxes(&self) -> Vec<String> {
-        self.other_sandboxes.clone()
     }
 }
 

@@ -123,6 +123,12 @@ pub fn pod_cpu_request_milli(pod: &Pod) -> i64 {
     pod_total(pod, |c| Some(of(c).unwrap_or(0))).unwrap_or(0)
 }
 
+/// The pod's memory request in bytes.
+pub fn pod_memory_request_bytes(pod: &Pod) -> i64 {
+    let of = |c: &ContainerSpec| memory_bytes(&c.resources.requests).or(memory_bytes(&c.resources.limits));
+    pod_total(pod, |c| Some(of(c).unwrap_or(0))).unwrap_or(0)
+}
+
 /// Sum over what runs together, or the largest moment of initialisation; `None` when one container has none.
 fn pod_total(pod: &Pod, of: impl Fn(&ContainerSpec) -> Option<i64>) -> Option<i64> {
     let mut sidecars = 0;

@@ -5,6 +5,7 @@ use super::writer::{Send, Writer};
 use crate::actions::{self, Context};
 use crate::cri::observe::PodName;
 use crate::event::Event;
+use crate::pod::admit::{Allocatable, admit};
 use crate::pod::machine::Machine;
 use crate::pod::quantity::{Qos, pod_cpu_request_milli, shares};
 use crate::pod::status::Host;
@@ -13,12 +14,14 @@ use crate::references::{Kind, Reference};
 use crate::{env, volume};
 use keelson_api::resource::Resource;
 use keelson_client::informer::{Change, Feed, Informer};
+use keelson_client::views::Partial;
 use keelson_client::{DeleteParams, Error, PatchKind};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// The loop looks at its timers at least this often.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -29,6 +32,8 @@ struct Entry {
     references: BTreeSet<Reference>,
     /// When this pod wants to be looked at again, monotonic ms.
     wake: Option<u64>,
+    /// Ends image pulls of a pod that is on its way out.
+    cancel: CancellationToken,
 }
 
 pub(crate) struct Loop {
@@ -74,7 +79,10 @@ impl Loop {
                 Some(event) = events.recv() => self.take(event),
                 change = next_change(&mut feed, self.looked) => match change {
                     Some(change) => self.pod_change(change),
-                    None => return,
+                    None => {
+                        tracing::error!("the view of the pods has ended");
+                        return;
+                    }
                 },
                 () = timer => {}
             }
@@ -123,19 +131,40 @@ impl Loop {
 
     fn pod_applied(&mut self, pod: Arc<Pod>) {
         let uid = pod.meta.uid.clone();
-        if self.pods.contains_key(&uid) {
-            if let Some(entry) = self.pods.get_mut(&uid) {
-                entry.references = references(&pod);
-            }
+        if let Some(entry) = self.pods.get_mut(&uid) {
+            entry.references = references(&pod);
+            entry.writer.heard(&pod.status, pod.meta.revision());
             return self.step(&uid, PodEvent::Updated(pod));
         }
         let now = self.context.clock.now();
-        let machine = Machine::new(Arc::clone(&pod), self.observed.get(&uid), now);
-        let writer = Writer::new(&uid, pod.status.clone());
-        let references = references(&pod);
-        self.pods.insert(uid.clone(), Entry { machine, writer, references, wake: None });
+        let mut machine = Machine::new(Arc::clone(&pod), self.observed.get(&uid), now);
+        if !self.observed.contains_key(&uid)
+            && machine.ending().is_none()
+            && let Err((reason, message)) = self.admit(&pod)
+        {
+            self.context.record(&pod, true, reason, message.clone(), None);
+            machine.reject(reason, &message);
+        }
+        let entry = Entry {
+            machine,
+            writer: Writer::new(&uid, pod.status.clone()),
+            references: references(&pod),
+            wake: None,
+            cancel: CancellationToken::new(),
+        };
+        self.pods.insert(uid.clone(), entry);
         self.weigh();
         self.step(&uid, PodEvent::Tick);
+    }
+
+    fn admit(&self, pod: &Pod) -> Result<(), (&'static str, String)> {
+        let alive = self.pods.values().filter(|e| !e.machine.over()).map(|e| &*e.machine.pod);
+        let node = Allocatable {
+            pods: usize::try_from(self.context.config.max_pods).unwrap_or(usize::MAX),
+            cpu_milli: self.context.machine.cpu_milli,
+            memory_bytes: self.context.machine.memory_bytes,
+        };
+        admit(pod, alive, node)
     }
 
     fn runtime_seen(&mut self, changes: Vec<(PodName, Observation)>) {
@@ -198,6 +227,7 @@ impl Loop {
             writer: Writer::new(&name.uid, Value::Null),
             references: BTreeSet::new(),
             wake: None,
+            cancel: CancellationToken::new(),
         };
         self.pods.insert(name.uid.clone(), entry);
         self.step(&name.uid, PodEvent::Observed(observation.clone()));
@@ -219,6 +249,9 @@ impl Loop {
         let now = self.context.clock.now();
         let Some(entry) = self.pods.get_mut(uid) else { return };
         let commands = entry.machine.step(event, now);
+        if entry.machine.ending().is_some() {
+            entry.cancel.cancel();
+        }
         let host = Host { ips: &self.context.host_ips, now: now.wall };
         // The status first: a deletion waits for the last one.
         if let Some(status) = entry.machine.status(entry.writer.reported(), &host) {
@@ -232,7 +265,7 @@ impl Loop {
                 }
                 Command::DeleteObject => entry.writer.delete(),
                 Command::Forget => forget = true,
-                other => actions::perform(&self.context, &entry.machine.pod, other),
+                other => actions::perform(&self.context, &entry.machine.pod, &entry.cancel, other),
             }
         }
         self.directory.put(&entry.machine, entry.writer.reported());
@@ -285,11 +318,11 @@ impl Loop {
         }
     }
 
-    fn status_written(&mut self, uid: &str, result: Result<Value, Error>) {
+    fn status_written(&mut self, uid: &str, result: Result<(Value, u64), Error>) {
         let now = self.context.clock.now();
         let Some(entry) = self.pods.get_mut(uid) else { return };
         match result {
-            Ok(after) => entry.writer.written(after),
+            Ok((after, revision)) => entry.writer.written(after, revision),
             // Another pod of this name, or none: this one's status has no place any more.
             Err(error) if error.is_not_found() || error.is_conflict() => entry.writer.gone(),
             Err(error) => {
@@ -340,11 +373,14 @@ async fn next_change(feed: &mut Feed<Pod>, looked: bool) -> Option<Change<Pod>> 
 fn send_status(context: Arc<Context>, pod: Arc<Pod>, patch: Value, after: Value) {
     tokio::spawn(async move {
         let (namespace, name) = (&pod.meta.namespace, &pod.meta.name);
-        let result: Result<serde::de::IgnoredAny, Error> = context
+        let result: Result<Partial, Error> = context
             .client
             .patch_subresource(&Resource::PODS, namespace, name, "status", PatchKind::Strategic, &patch)
             .await;
-        let event = Event::StatusWritten { uid: pod.meta.uid.clone(), result: result.map(|_| after) };
+        let event = Event::StatusWritten {
+            uid: pod.meta.uid.clone(),
+            result: result.map(|o| (after, o.metadata.revision())),
+        };
         let _ = context.events.send(event).await;
     });
 }

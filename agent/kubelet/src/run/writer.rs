@@ -28,11 +28,21 @@ pub(super) struct Writer {
     send_at: u64,
     busy: bool,
     delete: bool,
+    /// Of the object after our last write: what is newer was written by someone else.
+    revision: u64,
 }
 
 impl Writer {
     pub(super) fn new(uid: &str, reported: Value) -> Self {
-        Self { uid: uid.to_owned(), reported, wanted: None, send_at: 0, busy: false, delete: false }
+        Self {
+            uid: uid.to_owned(),
+            reported,
+            wanted: None,
+            send_at: 0,
+            busy: false,
+            delete: false,
+            revision: 0,
+        }
     }
 
     pub(super) fn reported(&self) -> &Value {
@@ -80,9 +90,22 @@ impl Writer {
         (!self.busy && (self.wanted.is_some() || self.delete)).then_some(self.send_at)
     }
 
-    pub(super) fn written(&mut self, after: Value) {
+    pub(super) fn written(&mut self, after: Value, revision: u64) {
         self.busy = false;
         self.reported = after;
+        self.revision = self.revision.max(revision);
+    }
+
+    /// The API's version of the status at `revision`. One that is newer than our last write replaces what we
+    /// think it holds: the kubelet's own fields are then written again where they differ.
+    pub(super) fn heard(&mut self, status: &Value, revision: u64) {
+        if self.busy || revision <= self.revision {
+            return;
+        }
+        self.revision = revision;
+        let wanted = self.wanted.take().unwrap_or_else(|| self.reported.clone());
+        self.reported = status.clone();
+        self.wanted = Some(wanted);
     }
 
     /// The write failed and is worth repeating with the status as it is by then.
@@ -136,8 +159,22 @@ mod tests {
         assert_eq!(patch, expect);
         writer.want(json!({"phase": "Running", "a": 3}), 1101);
         assert_eq!(writer.next(1101), None, "one write at a time");
-        writer.written(after);
+        writer.written(after, 1);
         assert!(matches!(writer.next(1102), Some(Send::Status { .. })));
+    }
+
+    #[test]
+    fn what_others_write_over_ours_is_put_right() {
+        let mut writer = Writer::new("u", json!({}));
+        writer.want(json!({"phase": "Running"}), 0);
+        assert!(writer.next(0).is_some());
+        writer.written(json!({"phase": "Running"}), 7);
+        writer.heard(&json!({}), 6);
+        writer.heard(&json!({"phase": "Running"}), 7);
+        assert_eq!(writer.next(1), None, "our own write comes back");
+        writer.heard(&json!({"phase": "Failed", "conditions": [{"type": "Other"}]}), 8);
+        let Some(Send::Status { patch, .. }) = writer.next(1) else { panic!() };
+        assert_eq!(patch["status"], json!({"phase": "Running"}));
     }
 
     #[test]
@@ -149,7 +186,7 @@ mod tests {
         writer.failed(0, Some(json!({"phase": "Failed"})));
         assert_eq!(writer.next(999), None);
         assert!(matches!(writer.next(1000), Some(Send::Status { .. })));
-        writer.written(json!({"phase": "Failed"}));
+        writer.written(json!({"phase": "Failed"}), 1);
         assert_eq!(writer.next(1000), Some(Send::Delete));
     }
 }

@@ -1,6 +1,7 @@
 //! The kubelet against a real containerd and runc, with an API that models what it states.
 
 mod api;
+mod container;
 mod image;
 mod lifecycle;
 mod pace;

@@ -1,6 +1,6 @@
 //! Probes against real containers.
 
-use super::stage::{Stage, condition};
+use super::stage::{Stage, condition, eventually};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,17 +22,11 @@ async fn readiness_comes_and_goes_and_liveness_restarts() {
     let status = stage.until("web", 5, |s| condition(s, "Ready") == "False").await;
     assert_eq!(status["containerStatuses"][0]["restartCount"], 0);
     assert_eq!(condition(&status, "ContainersReady"), "False");
-    let failed = |name: &str, text: &str| {
-        stage.events(name).iter().any(|e| e.starts_with("Unhealthy") && e.contains(text))
-    };
-    assert!(
-        failed("web", "Readiness probe failed: HTTP probe failed with statuscode: 404"),
-        "{:?}",
-        stage.events("web")
-    );
-
+    let recorded = |name: &str, text: &str| stage.events(name).iter().any(|e| e.starts_with(text));
+    let readiness = "Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 404";
+    eventually("the readiness event", || recorded("web", readiness)).await;
     stage.until("exec", 15, |s| s["containerStatuses"][0]["restartCount"] == 1).await;
-    assert!(failed("exec", "Liveness probe failed: "), "{:?}", stage.events("exec"));
+    eventually("the liveness event", || recorded("exec", "Unhealthy: Liveness probe failed: ")).await;
     let killing = "Killing: Container c failed liveness probe, will be restarted";
-    assert!(stage.events("exec").iter().any(|e| e == killing), "{:?}", stage.events("exec"));
+    eventually("the killing", || recorded("exec", killing)).await;
 }

@@ -50,6 +50,9 @@ impl Stage {
         config.cri_socket = self.containerd.socket();
         config.cgroup_root = self.containerd.cgroup_root();
         config.listen = ([127, 0, 0, 1], 0).into();
+        config.log_bytes_max = 4096;
+        config.log_files_max = 2;
+        config.resolv_conf = dir.join("resolv.conf");
         config
     }
 
