@@ -14,6 +14,17 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
+    fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
+    }
+
+    /// Puts what differs below a field; most fields do not differ and cost nothing.
+    fn attach_field(&mut self, name: &str, below: Comparison) {
+        if !below.is_empty() {
+            self.attach(field_element(name), below);
+        }
+    }
+
     fn attach(&mut self, element: String, below: Comparison) {
         self.added.attach(element.clone(), below.added);
         self.modified.attach(element.clone(), below.modified);
@@ -21,12 +32,11 @@ impl Comparison {
     }
 
     /// Leaves out what `ignored` has, and all below it.
-    pub(super) fn without(self, ignored: &FieldSet) -> Self {
-        Self {
-            added: self.added.recursive_difference(ignored),
-            modified: self.modified.recursive_difference(ignored),
-            removed: self.removed.recursive_difference(ignored),
+    pub(super) fn without(mut self, ignored: &FieldSet) -> Self {
+        for set in [&mut self.added, &mut self.modified, &mut self.removed] {
+            set.subtract_below(ignored);
         }
+        self
     }
 }
 
@@ -77,12 +87,12 @@ fn maps(old: Option<&Value>, new: Option<&Value>, kind: Kind) -> Comparison {
     let mut result = Comparison::default();
     for (name, was) in old {
         if let Some(below) = kind.below(name) {
-            result.attach(field_element(name), values(Some(was), new.get(name), below));
+            result.attach_field(name, values(Some(was), new.get(name), below));
         }
     }
     for (name, is) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
         if let Some(below) = kind.below(name) {
-            result.attach(field_element(name), values(None, Some(is), below));
+            result.attach_field(name, values(None, Some(is), below));
         }
     }
     result

@@ -78,7 +78,7 @@ impl Entry {
         })
     }
 
-    fn write(&self) -> Value {
+    fn write(self) -> Value {
         let mut entry = Map::new();
         let mut put = |field: &str, text: &str| {
             if !text.is_empty() {
@@ -91,7 +91,7 @@ impl Entry {
         put("time", &self.time);
         put("subresource", &self.subresource);
         put("fieldsType", "FieldsV1");
-        entry.insert("fieldsV1".to_owned(), self.set.to_fields());
+        entry.insert("fieldsV1".to_owned(), self.set.into_fields());
         Value::Object(entry)
     }
 }
@@ -123,7 +123,7 @@ pub(super) fn write(object: &mut Value, mut entries: Vec<Entry>) {
     sort(&mut entries);
     strip(object);
     if !entries.is_empty() {
-        let list = entries.iter().map(Entry::write).collect();
+        let list = entries.into_iter().map(Entry::write).collect();
         meta::metadata_mut(object).insert("managedFields".to_owned(), Value::Array(list));
     }
 }
@@ -132,11 +132,16 @@ fn sort(entries: &mut [Entry]) {
     let key = |e: &Entry| {
         (e.operation, e.time.clone(), e.manager.clone(), e.api_version.clone(), e.subresource.clone())
     };
-    entries.sort_by_cached_key(key);
+    if entries.len() > 1 {
+        entries.sort_by_cached_key(key);
+    }
 }
 
 /// Folds the oldest updaters into one per version when there are too many.
 pub(super) fn cap(entries: &mut Vec<Entry>) {
+    if entries.len() <= MAX_UPDATERS {
+        return;
+    }
     sort(entries);
     loop {
         let updaters = || entries.iter().enumerate().filter(|(_, e)| e.operation == Operation::Update);

@@ -18,6 +18,7 @@ use compare::{Comparison, compare};
 use managers::{Entry, Operation};
 use serde_json::{Map, Value};
 use set::FieldSet;
+use std::sync::LazyLock;
 use typed::Kind;
 
 /// The manager that owns what an object had before its first apply.
@@ -52,7 +53,7 @@ impl Writer<'_> {
 }
 
 /// What no manager owns: the object's identity and what the server alone writes.
-fn unowned(set: &FieldSet) -> FieldSet {
+static UNOWNED: LazyLock<FieldSet> = LazyLock::new(|| {
     const FIELDS: [&str; 8] = [
         "name",
         "namespace",
@@ -63,15 +64,15 @@ fn unowned(set: &FieldSet) -> FieldSet {
         "managedFields",
         "resourceVersion",
     ];
-    let mut gone = FieldSet::default();
-    gone.insert(&["apiVersion"]);
-    gone.insert(&["kind"]);
-    gone.insert(&["metadata"]);
+    let mut set = FieldSet::default();
+    set.insert(&["apiVersion"]);
+    set.insert(&["kind"]);
+    set.insert(&["metadata"]);
     for field in FIELDS {
-        gone.insert(&["metadata", field]);
+        set.insert(&["metadata", field]);
     }
-    set.difference(&gone)
-}
+    set
+});
 
 /// What a write to `subresource` does not change, whatever it says.
 fn ignored(def: &KindDef, subresource: &str) -> FieldSet {
@@ -143,10 +144,13 @@ pub fn update_managed_fields(def: &KindDef, new: &mut Value, old: Option<&Value>
         // An object whose owners nobody follows stays so until it is applied to.
         return;
     }
-    let mut before = old.cloned().unwrap_or_else(|| blank(def));
-    managers::strip(&mut before);
-    let changes = compare(&before, new, kind).without(&ignored(def, writer.subresource));
-    claim(&mut entries, &changes, def, writer);
+    // Managers in `old` count as a field that went; nobody owns that field.
+    let changes = match old {
+        Some(old) => compare(old, new, kind),
+        None => compare(&blank(def), new, kind),
+    };
+    let changes = changes.without(&ignored(def, writer.subresource));
+    claim(&mut entries, changes, def, writer);
     managers::cap(&mut entries);
     managers::write(new, entries);
     if let Some(old) = old {
@@ -155,48 +159,53 @@ pub fn update_managed_fields(def: &KindDef, new: &mut Value, old: Option<&Value>
 }
 
 /// Gives the writer what it changed.
-fn claim(entries: &mut Vec<Entry>, changes: &Comparison, def: &KindDef, writer: &Writer<'_>) {
-    take_from_others(entries, None, changes);
-    let set = unowned(&changes.modified.clone().union(&changes.added));
+fn claim(entries: &mut Vec<Entry>, changes: Comparison, def: &KindDef, writer: &Writer<'_>) {
+    take_from_others(entries, None, &changes);
+    let mut set = changes.added;
+    set.extend(changes.modified);
+    set.subtract(&UNOWNED);
     if set.is_empty() {
         return;
     }
     let mut claimed = writer.entry(def, Operation::Update, set);
     if let Some(at) = entries.iter().position(|entry| entry.same_manager(&claimed)) {
-        claimed.set = claimed.set.union(&entries.remove(at).set);
+        claimed.set.extend(entries.remove(at).set);
     }
     entries.push(claimed);
 }
 
 /// A write that changes nothing but the times of managers changes nothing.
 fn keep_times(new: &mut Value, old: &Value) {
-    let managed = |object: &Value| object.pointer("/metadata/managedFields").cloned();
-    if !same_but_managers(new, old) || managers::read(new).is_none_or(|new| !same_owners(&new, old)) {
+    if !same_but_managers(new, old) || !same_owners(new, old) {
         return;
     }
-    if let Some(fields) = managed(old) {
-        meta::metadata_mut(new).insert("managedFields".to_owned(), fields);
+    if let Some(fields) = old.pointer("/metadata/managedFields") {
+        meta::metadata_mut(new).insert("managedFields".to_owned(), fields.clone());
     }
 }
 
-fn same_owners(new: &[Entry], old: &Value) -> bool {
-    let Some(old) = managers::read(old) else { return false };
+fn same_owners(new: &Value, old: &Value) -> bool {
+    let (Some(new), Some(old)) = (managers::read(new), managers::read(old)) else { return false };
     let within = |one: &Entry, all: &[Entry]| all.iter().any(|o| o.same_manager(one) && o.set == one.set);
     new.len() == old.len() && new.iter().all(|entry| within(entry, &old))
 }
 
 fn same_but_managers(new: &Value, old: &Value) -> bool {
     let (Value::Object(new), Value::Object(old)) = (new, old) else { return false };
-    let same = |new: &Map<String, Value>, old: &Map<String, Value>, but: &[&str]| {
-        let rest = |map: &Map<String, Value>| map.keys().filter(|key| !but.contains(&key.as_str())).count();
-        rest(new) == rest(old)
-            && new.iter().all(|(key, value)| but.contains(&key.as_str()) || old.get(key) == Some(value))
-    };
-    let metadata = |map: &'_ Map<String, Value>| {
-        map.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default()
-    };
-    same(new, old, &["metadata"])
-        && same(&metadata(new), &metadata(old), &["managedFields", "resourceVersion"])
+    let none = Map::new();
+    let ignored = ["managedFields", "resourceVersion"];
+    same_but(metadata_or(new, &none), metadata_or(old, &none), &ignored) && same_but(new, old, &["metadata"])
+}
+
+fn metadata_or<'a>(map: &'a Map<String, Value>, none: &'a Map<String, Value>) -> &'a Map<String, Value> {
+    map.get("metadata").and_then(Value::as_object).unwrap_or(none)
+}
+
+/// Whether two maps are equal but for these keys.
+fn same_but(new: &Map<String, Value>, old: &Map<String, Value>, but: &[&str]) -> bool {
+    let counts = |map: &Map<String, Value>| map.keys().filter(|key| !but.contains(&key.as_str())).count();
+    counts(new) == counts(old)
+        && new.iter().all(|(key, value)| but.contains(&key.as_str()) || old.get(key) == Some(value))
 }
 
 /// Applies `applied` (the body of an apply patch) as the writer's wish: merges it into `live`, takes out what
@@ -218,12 +227,14 @@ pub fn apply(
     if let (true, Some(_)) = (entries.is_empty(), live) {
         let first = Writer { manager: BEFORE_FIRST_APPLY, subresource: "", now: writer.now };
         let changes = compare(&blank(def), &before, kind).without(&ignored(def, writer.subresource));
-        claim(&mut entries, &changes, def, &first);
+        claim(&mut entries, changes, def, &first);
     }
 
     let ignored = ignored(def, writer.subresource);
-    let wanted = typed::field_set(applied, kind).recursive_difference(&ignored);
-    let mut mine = writer.entry(def, Operation::Apply, unowned(&wanted));
+    let mut wanted = typed::field_set(applied, kind);
+    wanted.subtract_below(&ignored);
+    wanted.subtract(&UNOWNED);
+    let mut mine = writer.entry(def, Operation::Apply, wanted);
     let last = entries.iter().position(|entry| entry.same_manager(&mine)).map(|at| entries.remove(at));
 
     let merged = merge::merge(before.clone(), applied, kind);

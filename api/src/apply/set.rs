@@ -57,10 +57,43 @@ impl FieldSet {
         }
     }
 
-    fn extend(&mut self, other: FieldSet) {
+    /// Adds what `other` has.
+    pub(super) fn extend(&mut self, other: FieldSet) {
         self.member |= other.member;
+        if self.children.is_empty() {
+            self.children = other.children;
+            return;
+        }
         for (element, child) in other.children {
             self.attach(element, child);
+        }
+    }
+
+    /// Takes out what `other` has, path by path.
+    pub(super) fn subtract(&mut self, other: &FieldSet) {
+        self.member &= !other.member;
+        for (element, gone) in &other.children {
+            if let Some(child) = self.children.get_mut(element) {
+                child.subtract(gone);
+                if child.is_empty() {
+                    self.children.remove(element);
+                }
+            }
+        }
+    }
+
+    /// Takes out what `other` has and all that is below.
+    pub(super) fn subtract_below(&mut self, other: &FieldSet) {
+        self.member &= !other.member;
+        for (element, gone) in &other.children {
+            if let Some(child) = self.children.get_mut(element) {
+                if !gone.member {
+                    child.subtract_below(gone);
+                }
+                if gone.member || child.is_empty() {
+                    self.children.remove(element);
+                }
+            }
         }
     }
 
@@ -71,28 +104,9 @@ impl FieldSet {
 
     /// What is in `self` and not in `other`, path by path.
     pub(super) fn difference(&self, other: &FieldSet) -> FieldSet {
-        let mut result = FieldSet::of_member(self.member && !other.member);
-        for (element, child) in &self.children {
-            let left = match other.children.get(element) {
-                Some(gone) => child.difference(gone),
-                None => child.clone(),
-            };
-            result.attach(element.clone(), left);
-        }
-        result
-    }
-
-    /// What is in `self` and neither in `other` nor below anything in `other`.
-    pub(super) fn recursive_difference(&self, other: &FieldSet) -> FieldSet {
-        let mut result = FieldSet::of_member(self.member && !other.member);
-        for (element, child) in &self.children {
-            match other.children.get(element) {
-                Some(gone) if gone.member => {}
-                Some(gone) => result.attach(element.clone(), child.recursive_difference(gone)),
-                None => result.attach(element.clone(), child.clone()),
-            }
-        }
-        result
+        let mut left = self.clone();
+        left.subtract(other);
+        left
     }
 
     pub(super) fn intersection(&self, other: &FieldSet) -> FieldSet {
@@ -122,13 +136,13 @@ impl FieldSet {
     }
 
     /// The form of fieldsV1.
-    pub(super) fn to_fields(&self) -> Value {
+    pub(super) fn into_fields(self) -> Value {
         let mut fields = Map::new();
         if self.member && !self.children.is_empty() {
             fields.insert(".".to_owned(), Value::Object(Map::new()));
         }
-        for (element, child) in &self.children {
-            fields.insert(element.clone(), child.to_fields());
+        for (element, child) in self.children {
+            fields.insert(element, child.into_fields());
         }
         Value::Object(fields)
     }

@@ -472,7 +472,7 @@ fn fields_survive_a_round_trip() {
     let fields = json!({"f:a": {".": {}, "f:b": {}}, "f:list": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}},
         "f:set": {"v:\"x\"": {}}, "f:index": {"i:3": {}}});
     let set = FieldSet::from_fields(&fields).unwrap();
-    assert_eq!(set.to_fields(), fields);
+    assert_eq!(set.clone().into_fields(), fields);
     assert_eq!(
         set.paths(),
         [
@@ -488,7 +488,7 @@ fn fields_survive_a_round_trip() {
         assert!(FieldSet::from_fields(&bad).is_none(), "{bad}");
     }
     let spaced = FieldSet::from_fields(&json!({"k:{ \"b\": 1, \"a\": 2 }": {}})).unwrap();
-    assert_eq!(spaced.to_fields(), json!({"k:{\"a\":2,\"b\":1}": {}}));
+    assert_eq!(spaced.into_fields(), json!({"k:{\"a\":2,\"b\":1}": {}}));
 }
 
 #[test]
