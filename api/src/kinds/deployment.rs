@@ -8,7 +8,7 @@ use crate::field::{FieldError, FieldErrors, Path};
 use crate::validation::value::{
     at, carry_over, default_empty_to, default_to, has, int, object_mut, same, set, text,
 };
-use crate::validation::{check, pod_defaults, warnings, workload};
+use crate::validation::{check, go_value, pod_defaults, warnings, workload};
 use serde_json::{Value, json};
 
 /// The `scale` subresource of workloads.
@@ -157,13 +157,9 @@ fn strategy(strategy: &Value, path: &Path, errors: &mut FieldErrors) {
             }
         }
         "RollingUpdate" => rolling_update(rolling, &at_rolling, errors),
-        other => {
-            let rolling = match rolling {
-                Value::Null => Value::Null,
-                _ => json!({"MaxUnavailable": rolling["maxUnavailable"], "MaxSurge": rolling["maxSurge"]}),
-            };
+        _ => {
             let mut error = FieldError::not_supported(path, Value::Null, &["Recreate", "RollingUpdate"]);
-            error.shown = Some(format!("{{\"Type\":{},\"RollingUpdate\":{rolling}}}", json!(other)));
+            error.shown = Some(go_value::compact("DeploymentStrategy", strategy));
             errors.push(error);
         }
     }

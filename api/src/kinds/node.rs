@@ -5,7 +5,7 @@ use crate::field::{FieldError, FieldErrors, Path};
 use crate::validation::value::{
     at, carry_over, entries, flag, is_empty, list, object_mut, same, set, size, text, texts,
 };
-use crate::validation::{network, taint};
+use crate::validation::{go_value, network, taint};
 use serde_json::{Value, json};
 
 /// Labels whose suffix is a role of the node.
@@ -103,8 +103,9 @@ fn changes(new: &Value, old: &Value, errors: &mut FieldErrors) {
     for (index, address) in addresses.iter().enumerate() {
         if addresses[..index].iter().any(|other| same(other, address)) {
             let path = Path::new("status").child("addresses").index(index);
-            let shown = json!({"Type": address["type"], "Address": address["address"]});
-            errors.push(FieldError::duplicate(&path, shown));
+            let mut error = FieldError::duplicate(&path, Value::Null);
+            error.shown = Some(go_value::compact("NodeAddress", address));
+            errors.push(error);
         }
     }
     let (spec, was) = (at(new, "spec"), at(old, "spec"));

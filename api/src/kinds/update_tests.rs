@@ -42,7 +42,7 @@ fn pods() {
     let frozen = "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,\
         `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
         tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
-    let image = json!({"containers": [{"name": "c", "image": " j "}]});
+    let image = json!({"containers": [{"name": "c", "image": " j ", "imagePullPolicy": "Always"}]});
     check(
         pods,
         &pod(json!({})),

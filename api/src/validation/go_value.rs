@@ -1,4 +1,4 @@
-//! Parts of a pod as Kubernetes shows them in messages: the structs of its server written as JSON, every field
+//! Objects and their parts as Kubernetes shows them in messages: the structs of its server written as JSON, every field
 //! in the struct's order. Which field stands where is a table, `go_types.txt`.
 
 use super::value::at;

@@ -124,15 +124,22 @@ fn container(container: &mut Value) {
     }
 }
 
-/// `Always` for images that are or may be tagged `latest`.
+/// `Always` for images that are or may be tagged `latest`; what is no image name counts as tagged otherwise.
 pub fn pull_policy(image: &str) -> &'static str {
-    let last = image.rsplit('/').next().unwrap_or_default();
-    let is_latest = match last.split_once(':') {
-        _ if image.contains('@') => false,
-        Some((_, tag)) => tag == "latest",
-        None => !last.is_empty(),
+    let name = match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => image,
     };
-    if is_latest { "Always" } else { "IfNotPresent" }
+    // A first part with a dot or a port is a host, whose letters may be of either case.
+    let repository = match name.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest,
+        _ => name,
+    };
+    let allowed =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-' | b'/');
+    let valid = !repository.is_empty() && repository.bytes().all(allowed);
+    let tag = &image[name.len()..];
+    if valid && matches!(tag, "" | ":latest") { "Always" } else { "IfNotPresent" }
 }
 
 fn probe(probe: &mut Value) {
@@ -244,6 +251,10 @@ mod tests {
             ("nginx@sha256:0000", "IfNotPresent"),
             ("nginx:latest@sha256:0000", "IfNotPresent"),
             ("", "IfNotPresent"),
+            ("Nginx", "IfNotPresent"),
+            ("Host:5000/nginx", "Always"),
+            ("a b", "IfNotPresent"),
+            ("localhost/nginx:latest", "Always"),
         ] {
             assert_eq!(pull_policy(image), want, "{image}");
         }

@@ -1,9 +1,10 @@
 //! Taints of a node.
 
+use super::go_value;
 use super::value::text;
 use crate::field::{FieldError, FieldErrors, Path};
 use crate::names;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The effects of taints and tolerations.
 pub const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -23,9 +24,8 @@ pub fn taints(taints: &[Value], path: &Path, errors: &mut FieldErrors) {
         self::effect(effect, false, &path.child("effect"), errors);
         let twin = |other: &Value| text(other, "key") == key && text(other, "effect") == effect;
         if taints[..index].iter().any(twin) {
-            let shown =
-                json!({"Key": key, "Value": value, "Effect": effect, "TimeAdded": taint.get("timeAdded")});
-            let mut error = FieldError::duplicate(&path, shown);
+            let mut error = FieldError::duplicate(&path, Value::Null);
+            error.shown = Some(go_value::compact("Taint", taint));
             error.detail = "taints must be unique by key and effect pair".to_owned();
             errors.push(error);
         }

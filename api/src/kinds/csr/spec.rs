@@ -134,3 +134,87 @@ pub(super) fn certificate(certificate: &str, path: &Path, errors: &mut FieldErro
         errors.push(FieldError::invalid(path, shown, error.to_string()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A request for a node's client certificate, P-256.
+    const REQUEST: &str = include_str!("../testdata/request.pem");
+
+    fn check(change: Value, want: &[&str]) {
+        let mut object = json!({
+            "request": STANDARD.encode(REQUEST), "usages": ["digital signature", "client auth"],
+            "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+        });
+        for (field, value) in change.as_object().into_iter().flatten() {
+            object[field] = value.clone();
+        }
+        let mut errors = FieldErrors::new();
+        spec(&object, &mut errors);
+        let got = errors.iter().map(|error| error.to_string().replace(&STANDARD.encode(REQUEST), "REQUEST"));
+        assert_eq!(got.collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn requests() {
+        check(json!({}), &[]);
+        check(json!({"expirationSeconds": 600, "signerName": "example.com/a.b"}), &[]);
+        check(
+            json!({"usages": ["client auth", "client auth", "x"], "signerName": "x", "expirationSeconds": 5}),
+            &[
+                "spec.usages[2]: Unsupported value: \"x\": supported values: \"any\", \"cert sign\", \"client auth\", \
+                 \"code signing\", \"content commitment\", \"crl sign\", \"data encipherment\", \"decipher only\", \
+                 \"digital signature\", \"email protection\", \"encipher only\", \"ipsec end system\", \"ipsec \
+                 tunnel\", \"ipsec user\", \"key agreement\", \"key encipherment\", \"microsoft sgc\", \"netscape \
+                 sgc\", \"ocsp signing\", \"s/mime\", \"server auth\", \"signing\", \"timestamping\"",
+                "spec.usages[1]: Duplicate value: \"client auth\"",
+                "spec.signerName: Invalid value: \"x\": must be a fully qualified domain and path of the form \
+                 'example.com/signer-name'",
+                "spec.expirationSeconds: Invalid value: 5: may not specify a duration less than 600 seconds (10 \
+                 minutes)",
+            ],
+        );
+        check(
+            json!({"request": "eA==", "usages": [], "signerName": "kubernetes.io/legacy-unknown"}),
+            &[
+                "spec.request: Invalid value: \"eA==\": PEM block type must be CERTIFICATE REQUEST",
+                "spec.usages: Required value",
+                "spec.signerName: Invalid value: \"kubernetes.io/legacy-unknown\": the legacy signerName is not \
+                 allowed via this API version",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_request_must_be_signed_by_its_own_key() {
+        let Some(der) = pem(REQUEST, "CERTIFICATE REQUEST") else { panic!("no request") };
+        for place in [der.len() - 1, der.len() / 2] {
+            let mut wrong = der.clone();
+            wrong[place] ^= 1;
+            let text = format!(
+                "-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n",
+                STANDARD.encode(wrong)
+            );
+            assert!(parse(&STANDARD.encode(text)).is_err(), "byte {place}");
+        }
+    }
+
+    #[test]
+    fn certificates() {
+        let check = |text: &str, want: &str| {
+            let mut errors = FieldErrors::new();
+            certificate(&STANDARD.encode(text), &Path::new("c"), &mut errors);
+            let got = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            assert!(got.starts_with(want) && got.is_empty() == want.is_empty(), "{got}");
+        };
+        check("", "");
+        check(
+            "x",
+            "c: Invalid value: \"<certificate data>\": must contain at least one CERTIFICATE PEM block",
+        );
+        let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        check(no_certificate, "c: Invalid value: \"<certificate data>\": ");
+    }
+}

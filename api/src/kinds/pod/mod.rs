@@ -11,7 +11,9 @@ use super::{
     AGE, ALL_VERBS, KindDef, NAME, Strategy, Subresource, TableDef, column, generation, status_of, wide,
 };
 use crate::field::{FieldError, FieldErrors, Path};
-use crate::validation::value::{at, carry_over, flag, int, list, object_mut, remove, set, text};
+use crate::validation::value::{
+    at, carry_over, default_empty_to, flag, int, list, object_mut, remove, set, text,
+};
 use crate::validation::{network, pod_defaults, pod_spec, warnings};
 use serde_json::{Value, json};
 
@@ -113,7 +115,8 @@ impl Strategy for Pod {
             carry_over(metadata, was, "ownerReferences");
         }
         if let Some(status) = object_mut(new, "status") {
-            carry_over(status, at(old, "status"), "qosClass");
+            let class = text(at(old, "status"), "qosClass");
+            default_empty_to(status, "qosClass", class);
         }
     }
 

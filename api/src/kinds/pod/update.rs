@@ -197,6 +197,10 @@ pub(super) fn status(new: &Value, old: &Value, errors: &mut FieldErrors) {
         let path = path.child("nominatedNodeName");
         crate::validation::check::each(names::dns1123_subdomain(nominated), nominated, &path, errors);
     }
+    let class = text(status, "qosClass");
+    if class != text(was, "qosClass") {
+        errors.push(FieldError::invalid(&path.child("qosClass"), class, "field is immutable"));
+    }
     let spec = at(old, "spec");
     let restart = text(spec, "restartPolicy");
     for field in ["containerStatuses", "initContainerStatuses"] {

@@ -6,7 +6,7 @@ use crate::field::{FieldError, FieldErrors, Path};
 use crate::meta;
 use crate::names;
 use crate::validation::value::{at, dig, has, int, list, text, texts};
-use crate::validation::{check, network};
+use crate::validation::{check, go_value, network};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -216,12 +216,9 @@ fn port_conflicts(spec: &Value, path: &Path, errors: &mut FieldErrors) {
     for (index, port) in ports.iter().enumerate() {
         let (protocol, number) = (text(port, "protocol"), int(port, "port").unwrap_or_default());
         if !taken.insert((protocol, number)) {
-            let shown = format!(
-                "{{\"Name\":\"\",\"Protocol\":\"{protocol}\",\"AppProtocol\":null,\"Port\":{number},\
-                 \"TargetPort\":0,\"NodePort\":0}}"
-            );
+            let key = json!({"protocol": protocol, "port": number});
             let mut error = FieldError::duplicate(&path.index(index), Value::Null);
-            error.shown = Some(shown);
+            error.shown = Some(go_value::compact("ServicePort", &key));
             errors.push(error);
         }
     }
