@@ -1,4 +1,4 @@
-//! Measures the store alone: durable writes, single-write latency, memory per object, restart.
+//! Measures the store alone: durable writes, single-write latency, watch delivery, memory per object, restart.
 //!
 //! `store_load DIR [SECONDS] [CLIENTS]`; prints one JSON object. DIR must be on the disk to be measured and is
 //! emptied first if it is a store of an earlier run. With 0 SECONDS it opens the store and waits a little. CPU times are of the whole process, clients included.
@@ -41,6 +41,36 @@ async fn put(store: &Store, key: String, n: u64) -> u64 {
     match store.write(write).await {
         Ok(Outcome::Done(stored)) => stored.revision,
         other => panic!("{other:?}"),
+    }
+}
+
+/// CPU time per event delivered to one of many watchers, in nanoseconds, above what the writes cost without them.
+async fn deliver(store: &Store, watchers: usize, events: u64) -> u64 {
+    let watching: Vec<_> = (0..watchers)
+        .map(|_| {
+            let mut watcher = store.watch(KIND, "", store.revision()).expect("the present can be watched");
+            tokio::spawn(async move {
+                for _ in 0..events {
+                    watcher.next().await.expect("the watch goes on");
+                }
+            })
+        })
+        .collect();
+    let before = cpu();
+    write_many(store, events).await;
+    for watcher in watching {
+        watcher.await.expect("a watcher panicked");
+    }
+    let with = cpu() - before;
+    let before = cpu();
+    write_many(store, events).await;
+    let without = cpu() - before;
+    with.saturating_sub(without).as_nanos() as u64 / (watchers as u64 * events)
+}
+
+async fn write_many(store: &Store, count: u64) {
+    for n in 0..count {
+        put(store, format!("watched/{}", n % 16), n).await;
     }
 }
 
@@ -118,6 +148,7 @@ async fn main() {
     let updates = load(&store, clients, time, |client, n| format!("ns{client}/{}", n % 16)).await;
     let updated = resident();
     let single = load(&store, 1, time / 4, |_, n| format!("single/{}", n % 16)).await;
+    let delivery = deliver(&store, 200, 500).await;
     let objects_before = (store.snapshot(KIND).count("") as u64, resident());
     let creates = load(&store, clients, time, |client, n| format!("new{client}/{n}")).await;
     let objects = store.snapshot(KIND).count("") as u64 - objects_before.0;
@@ -131,7 +162,7 @@ async fn main() {
     #[expect(clippy::print_stdout, reason = "the result of the program")]
     {
         println!(
-            "{{{},{},{},\"memory_kib\":{{\"before\":{before},\"empty\":{empty},\"after_updates\":{updated}}},\
+            "{{{},{},{},\"watch_delivery_cpu_ns\":{delivery},\"memory_kib\":{{\"before\":{before},\"empty\":{empty},\"after_updates\":{updated}}},\
              \"bytes_per_created_object\":{},\"restart\":{{\"objects\":{loaded},\"ms\":{}}}}}",
             show("updates", &updates),
             show("single", &single),

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::loop_fs::block_on;
+use super::loop_fs::{block_on, die_with_parent};
 use super::*;
 
 const ROUNDS: u64 = 20;
@@ -18,6 +18,7 @@ const ROUND: &str = "KEELSON_STORE_KILL_ROUND";
 #[test]
 fn child_of_kill_test() {
     let (Ok(dir), Ok(round)) = (std::env::var(DIR), std::env::var(ROUND)) else { return };
+    die_with_parent();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         // Snapshots and purges of the log go on all the time, so that some are hit, too.

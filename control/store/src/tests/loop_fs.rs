@@ -14,33 +14,36 @@ const FS_IOC_SHUTDOWN: libc::Ioctl = 0x8004_587d_u32 as libc::Ioctl;
 /// Nothing more reaches the disk, the journal included: as when the power goes.
 const GOING_FLAGS_NOLOGFLUSH: u32 = 2;
 
-/// Set in the child, to the test's name.
+/// Set in the child, to the directory that is its own.
 const CHILD: &str = "KEELSON_STORE_LOOP_TEST";
 const DONE: &str = "the body came to its end";
 
 pub(crate) struct LoopFs {
-    dir: tempfile::TempDir,
+    dir: PathBuf,
 }
 
 impl LoopFs {
     /// Runs `body` with a mounted file system, in a child process: this test binary again, with the test `name`
     /// alone. (RocksDB's threads belong to the process, so a namespace of a thread would not do.)
     pub fn with(name: &str, mib: u64, body: impl FnOnce(&LoopFs)) {
-        if std::env::var(CHILD).as_deref() != Ok(name) {
+        let Ok(dir) = std::env::var(CHILD) else {
+            // The parent's, so that it is removed whatever becomes of the child.
+            let dir = tempfile::tempdir().unwrap();
             let output = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", name, "--nocapture"])
-                .env(CHILD, name)
+                .env(CHILD, dir.path())
                 .output()
                 .unwrap();
             let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{text}");
             assert!(text.contains(DONE), "the child did not run {name}: {text}");
             return;
-        }
+        };
+        die_with_parent();
         unshare(CloneFlags::CLONE_NEWNS).expect("this test needs root");
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-        let fs = LoopFs { dir: tempfile::tempdir().unwrap() };
+        let fs = LoopFs { dir: dir.into() };
         std::fs::create_dir(fs.path()).unwrap();
         File::create(fs.image()).unwrap().set_len(mib << 20).unwrap();
         command("mkfs.ext4", &["-q", "-F", fs.image().to_str().unwrap()]);
@@ -50,11 +53,11 @@ impl LoopFs {
     }
 
     pub fn path(&self) -> PathBuf {
-        self.dir.path().join("mnt")
+        self.dir.join("mnt")
     }
 
     fn image(&self) -> PathBuf {
-        self.dir.path().join("image")
+        self.dir.join("image")
     }
 
     /// `mount -o loop` makes a loop device that goes away with the mount.
@@ -86,6 +89,11 @@ impl Drop for LoopFs {
 fn command(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).output().unwrap();
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A child of a test does not outlive it.
+pub(crate) fn die_with_parent() {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
