@@ -5,8 +5,8 @@ use crate::context::{Context, Tasks};
 use crate::nodeipam::{Range, RangeError};
 use crate::shared::Shared;
 use crate::{
-    certificates, deployment, endpoints, endpointslice, namespace, nodeipam, replicaset, rootca,
-    serviceaccount,
+    certificates, deployment, endpoints, endpointslice, garbage, namespace, nodeipam, nodelifecycle, podgc,
+    replicaset, rootca, serviceaccount, taints,
 };
 use keelson_client::Client;
 use keelson_client::lease::{Election, ElectionConfig};
@@ -126,7 +126,7 @@ fn run(config: &ControllerConfig, make_client: &MakeClient) -> Tasks {
     };
     certificates::start(&context);
     nodeipam::start(&context);
-    //X nodelifecycle::start(&context);
+    nodelifecycle::start(&context);
     serviceaccount::start(&context);
     rootca::start(&context);
     deployment::start(&context);
@@ -134,8 +134,8 @@ fn run(config: &ControllerConfig, make_client: &MakeClient) -> Tasks {
     endpointslice::start(&context);
     endpoints::start(&context);
     namespace::start(&context);
-    //X garbage::start(&context, reader);
-    //X taints::start(&context);
-    //X podgc::start(&context);
+    garbage::start(&context, reader);
+    taints::start(&context);
+    podgc::start(&context);
     context.tasks
 }
