@@ -8,3 +8,4 @@
 
 pub mod cni;
 pub mod cri;
+pub mod kubernetes;
