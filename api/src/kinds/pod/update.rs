@@ -24,6 +24,9 @@ pub(super) fn spec(new: &Value, old: &Value, errors: &mut FieldErrors) {
     }
     tolerations(spec, was, &path.child("tolerations"), errors);
     gates(spec, was, &path.child("schedulingGates"), errors);
+    if spec == was {
+        return;
+    }
     let mut rest = spec.clone();
     for field in ["containers", "initContainers"] {
         let images = list(was, field).iter().map(|container| at(container, "image").clone());
@@ -42,6 +45,10 @@ pub(super) fn spec(new: &Value, old: &Value, errors: &mut FieldErrors) {
     if !list(was, "schedulingGates").is_empty() {
         gated(&mut rest, was, &path, errors);
     }
+    if rest == *was {
+        return;
+    }
+    // What differs may still mean the same, such as an absent and an empty list; the shown form tells.
     let (before, after) = (shown(was), shown(&rest));
     if before != after {
         let why = format!("{UPDATABLE}\n{}", diff::unified(&before, &after));
