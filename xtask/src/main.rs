@@ -34,10 +34,7 @@ enum Task {
     /// Make the image archives of the sample app and the tests
     Image,
     /// Bring up a cluster on this machine and wait until it serves
-    Up {
-        #[command(flatten)]
-        up: Up,
-    },
+    Up(Up),
     /// End the cluster and remove all that belonged to it
     Down {
         /// The cluster's state folder
@@ -109,7 +106,7 @@ fn run(task: Task) -> Result<()> {
             }
             Ok(())
         }
-        Task::Up { up } => bring_up(&up),
+        Task::Up(up) => bring_up(&up),
         Task::Down { state } => {
             raise_to_root()?;
             cluster::down(&state)?;
@@ -164,4 +161,15 @@ fn raise(more: &[&str]) -> Result<()> {
     let program = std::env::current_exe()?;
     let error = as_root(&program).args(std::env::args_os().skip(1)).args(more).exec();
     bail!("cannot become root through sudo: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
 }

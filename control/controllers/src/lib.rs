@@ -28,4 +28,5 @@ mod worker;
 mod written;
 
 pub use certificates::{Signer, SignerError};
+pub use nodeipam::RangeError;
 pub use start::{ControllerConfig, Controllers, ControllersHandle};

@@ -6,6 +6,7 @@
 
 mod address;
 mod bootstrap;
+mod components;
 pub mod config;
 mod files;
 mod in_process;
@@ -15,6 +16,7 @@ mod renewal;
 mod server;
 
 pub use bootstrap::BootstrapError;
+pub use components::ComponentError;
 pub use config::{ConfigError, Flags, ServerConfig};
 pub use files::FileError;
 pub use in_process::InProcess;

@@ -1,6 +1,7 @@
 //! Starts and stops the control plane.
 
 use crate::bootstrap::{self, BootstrapError, Facts};
+use crate::components::{ComponentError, Components, Settings};
 use crate::config::ServerConfig;
 use crate::files::{self, FileError};
 use crate::in_process::InProcess;
@@ -52,6 +53,8 @@ pub enum ServerError {
     Kubelet(#[from] KubeletClientError),
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    #[error(transparent)]
+    Component(#[from] ComponentError),
 }
 
 /// A running control plane.
@@ -63,6 +66,7 @@ pub struct Server {
     auth: Arc<Auth>,
     store: Store,
     listener: JoinHandle<()>,
+    components: Option<Components>,
     /// Tasks that hold nothing and may be cut off.
     tasks: Vec<JoinHandle<()>>,
 }
@@ -116,6 +120,7 @@ impl Server {
             url,
             join_token,
             listener: spawn_listener(&api, listener, Arc::clone(&users.server)),
+            components: None,
             tasks: vec![auth.follow()],
             api,
             auth,
@@ -125,6 +130,12 @@ impl Server {
             server.stop_tasks().await;
             return Err(error);
         }
+        let settings = Settings {
+            ca_pem: &pki.authority.certificate_pem,
+            ca_key_pem: &pki.authority.key_pem,
+            cluster_cidr: &config.cluster_cidr.to_string(),
+        };
+        server.components = Some(Components::start(&server.api.router(), &settings)?);
         server.start_tasks(pki, users, facts)?;
         server.api.set_ready();
         Ok(server)
@@ -181,6 +192,9 @@ impl Server {
     /// Stops in order: who writes, then who serves, then the store. What was acknowledged is on disk when this
     /// returns.
     pub async fn shutdown(mut self) {
+        if let Some(components) = self.components.take() {
+            components.shutdown().await;
+        }
         self.stop_tasks().await;
         self.store.shutdown().await;
         tracing::info!("the control plane has stopped");
