@@ -78,6 +78,11 @@ pub(crate) fn parse_noting(body: &[u8]) -> Result<(Value, schema::Notes), Syntax
     reader::noting(body).map_err(|error| syntax::go_error(body, &error))
 }
 
+/// Untyped YAML with all its duplicate keys in one message.
+pub(crate) fn parse_yaml_noting(body: &[u8]) -> Result<(Value, Option<String>), SyntaxError> {
+    yaml::parse(body).map(|parsed| (parsed.value, parsed.duplicates))
+}
+
 /// Untyped YAML (one document); duplicate keys: the last counts.
 pub fn parse_yaml(body: &[u8]) -> Result<Value, SyntaxError> {
     yaml::parse(body).map(|parsed| parsed.value)

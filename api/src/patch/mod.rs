@@ -51,9 +51,11 @@ impl Patch {
     /// Reads a patch's body.
     pub fn parse(kind: PatchType, body: &[u8]) -> Result<Self, Status> {
         if kind == PatchType::Apply {
-            let body = decode::parse_yaml(body)
+            let (body, duplicates) = decode::parse_yaml_noting(body)
                 .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
-            return Ok(Self { kind, body, notes: Notes::default() });
+            let mut notes = Notes::default();
+            notes.prepend(duplicates.map(|found| format!("error converting YAML to JSON: {found}")));
+            return Ok(Self { kind, body, notes });
         }
         let prefix = if kind == PatchType::Strategic { "" } else { "error decoding patch: " };
         let refused = |why: String| Status::bad_request(format!("{prefix}{why}"));
@@ -82,6 +84,18 @@ impl Patch {
     /// The patch as it was read.
     pub fn body(&self) -> &Value {
         &self.body
+    }
+
+    /// What is wrong with the text of an apply patch that was read all the same: the warnings, or the refusal
+    /// under `Strict`. Kubernetes looks at it after the patch has been applied.
+    pub fn settle_notes(&self, validation: FieldValidation) -> Result<Vec<String>, Status> {
+        match self.notes.clone().settle(validation) {
+            Ok(warnings) => Ok(warnings),
+            Err(DecodeError::Strict(notes)) => {
+                Err(Status::bad_request(format!("error strict decoding YAML: {}", notes.join(", "))))
+            }
+            Err(other) => Err(Status::bad_request(other.to_string())),
+        }
     }
 
     /// The object that results, held against its type.

@@ -367,6 +367,24 @@ fn strategic_merge_of_values() {
 }
 
 #[test]
+fn apply_patches_are_yaml() {
+    let patch = Patch::parse(PatchType::Apply, b"data:\n  a: b\n  a: c\n").unwrap();
+    assert_eq!((patch.kind(), patch.body()), (PatchType::Apply, &json!({"data": {"a": "c"}})));
+    let note =
+        "error converting YAML to JSON: yaml: unmarshal errors:\n  line 3: key \"a\" already set in map";
+    assert_eq!(patch.settle_notes(FieldValidation::Warn), Ok(vec![note.to_owned()]));
+    assert_eq!(patch.settle_notes(FieldValidation::Ignore), Ok(Vec::new()));
+    let refused = patch.settle_notes(FieldValidation::Strict).unwrap_err();
+    assert_eq!((refused.code, refused.message), (400, format!("error strict decoding YAML: {note}")));
+    assert!(
+        parse_error(PatchType::Apply, "a: [")
+            .1
+            .starts_with("error decoding YAML: error converting YAML to JSON: yaml: ")
+    );
+    assert_eq!(patch.apply(&json!({}), CONFIG_MAP, FieldValidation::Warn).unwrap_err().code, 500);
+}
+
+#[test]
 fn results_are_held_against_the_type() {
     let current = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}});
     let apply = |kind, body: &str, validation| {

@@ -48,6 +48,17 @@ impl Quantity {
         parse::quantity(text)
     }
 
+    /// The form in which Kubernetes gives the quantity `text` back: mostly the canonical one. `None` when that is
+    /// `text` itself.
+    pub fn rewritten(text: &str) -> Result<Option<String>, QuantityError> {
+        let quantity = parse::quantity(text)?;
+        if parse::keeps(text) {
+            return Ok(None);
+        }
+        let canonical = quantity.to_string();
+        Ok((canonical != text).then_some(canonical))
+    }
+
     /// The quantity in a JSON string or number; `None` when it is neither or does not parse.
     pub fn from_value(value: &Value) -> Option<Self> {
         match value {

@@ -89,6 +89,36 @@ pub(super) fn quantity(text: &str) -> Result<Quantity, QuantityError> {
     Ok(Quantity { nanos, format })
 }
 
+/// Whether Kubernetes takes a text, which is a quantity, for canonical and keeps it as it is written. It looks at
+/// the text alone, so `1.234` and `+5` stay although their canonical forms are `1234m` and `5`.
+pub(super) fn keeps(text: &str) -> bool {
+    let Ok(pieces) = split(text) else { return false };
+    let Ok((format, exponent)) = exponent(pieces.suffix) else { return false };
+    let zeros = pieces.whole.iter().take_while(|b| **b == b'0').count();
+    let whole: &[u8] = match &pieces.whole[zeros..] {
+        [] => b"0",
+        whole => whole,
+    };
+    let digits = || whole.iter().chain(pieces.fraction);
+    match format {
+        Format::Binary => {
+            let precise = 15 - whole.len() as i32 - exponent * 3 / 10 - 1 >= 0;
+            let low_bits =
+                whole.iter().fold(0_u64, |sum, b| sum.wrapping_mul(10).wrapping_add(u64::from(b - b'0')));
+            pieces.fraction.is_empty() && precise && low_bits & 7 != 0
+        }
+        Format::Decimal | Format::Exponent => {
+            let scale = exponent - pieces.fraction.len() as i32;
+            let count = digits().count();
+            count <= 18
+                && scale >= -9
+                && scale % 3 == 0
+                && whole[0] != b'0'
+                && !(count >= 3 && digits().skip(count - 3).all(|b| *b == b'0'))
+        }
+    }
+}
+
 /// Walks the digits by the power of ten that each stands for; what is finer than a nanounit only rounds up.
 fn decimal(pieces: &Pieces<'_>, exponent: i64) -> i128 {
     let mut power = pieces.whole.len() as i64 - 1 + exponent + 9;

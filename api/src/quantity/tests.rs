@@ -59,6 +59,37 @@ fn canonical_forms() {
 }
 
 #[test]
+fn texts_that_are_kept_as_written() {
+    for (text, given_back) in [
+        ("0", "0"),
+        ("1", "1"),
+        ("1.234", "1.234"),
+        ("1.500", "1.500"),
+        ("+5", "+5"),
+        ("005", "005"),
+        ("12E3", "12E3"),
+        ("100k", "100k"),
+        ("1023Ki", "1023Ki"),
+        ("0.500", "500m"),
+        ("1.5", "1500m"),
+        ("1.50", "1500m"),
+        ("1000m", "1"),
+        ("1000k", "1M"),
+        ("5.000", "5"),
+        ("1024Ki", "1Mi"),
+        ("1024Mi", "1Gi"),
+        ("1.5Gi", "1536Mi"),
+        ("1.0Gi", "1Gi"),
+        ("00", "0"),
+        ("1.0000000001", "1000000001n"),
+    ] {
+        let rewritten = Quantity::rewritten(text).unwrap();
+        assert_eq!(rewritten.as_deref().unwrap_or(text), given_back, "{text}");
+    }
+    assert!(Quantity::rewritten("x").is_err());
+}
+
+#[test]
 fn errors() {
     for text in ["", "abc", "1x", "1 ", " 1", "1..2", "1m ", "1e3x", "1m1x", "true"] {
         assert_eq!(Quantity::parse(text), Err(QuantityError::Format), "{text:?}");
@@ -125,6 +156,8 @@ proptest! {
         for text in [any, near] {
             if let Ok(q) = Quantity::parse(&text) {
                 let _ = (q.value(), q.milli_value(), q.add(&q), q.sub(&q));
+                let again = Quantity::rewritten(&text).unwrap().unwrap_or(text);
+                prop_assert_eq!(quantity(&again), q);
             }
         }
     }

@@ -356,13 +356,13 @@ pub(super) fn zero(shape: &Shape) -> Value {
 }
 
 fn canonical_quantity(value: &mut Value) -> Result<(), String> {
-    let quantity = match &*value {
-        Value::String(text) => Quantity::parse(text.trim()),
-        other => Quantity::parse(&other.to_string()),
+    let text = match &*value {
+        Value::String(text) => text.trim().to_owned(),
+        other => other.to_string(),
     };
-    let canonical = quantity.map_err(|e| e.to_string())?.to_string();
-    if value.as_str() != Some(&canonical) {
-        *value = Value::String(canonical);
+    let kept = Quantity::rewritten(&text).map_err(|e| e.to_string())?.unwrap_or(text);
+    if value.as_str() != Some(&kept) {
+        *value = Value::String(kept);
     }
     Ok(())
 }
