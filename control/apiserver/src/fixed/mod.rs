@@ -3,6 +3,7 @@
 
 mod discovery;
 mod document;
+mod gnostic;
 mod health;
 mod openapi;
 

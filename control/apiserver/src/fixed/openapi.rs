@@ -3,6 +3,7 @@
 
 use super::VERSION;
 use super::document::Document;
+use super::gnostic;
 use crate::respond::{self, Reply, negotiate};
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, LOCATION};
@@ -24,6 +25,7 @@ struct Part {
 /// All documents.
 pub struct OpenApi {
     v2: OnceLock<Document>,
+    v2_binary: OnceLock<Document>,
     index: OnceLock<Document>,
     parts: Vec<Part>,
 }
@@ -43,7 +45,7 @@ impl OpenApi {
                 });
             }
         }
-        Self { v2: OnceLock::new(), index: OnceLock::new(), parts }
+        Self { v2: OnceLock::new(), v2_binary: OnceLock::new(), index: OnceLock::new(), parts }
     }
 
     /// Paths of the parts, for the list at `/`.
@@ -51,8 +53,15 @@ impl OpenApi {
         self.parts.iter().map(|part| format!("/openapi/v3/{}", part.path))
     }
 
-    /// Swagger 2.0 as JSON. Clients that would rather have its protobuf form take JSON too.
+    /// Swagger 2.0: its protobuf form for clients that name it, else JSON.
     pub fn v2(&self, headers: &HeaderMap) -> Reply {
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if accept
+            .split(',')
+            .any(|clause| clause.split(';').next().unwrap_or_default().trim() == gnostic::MEDIA_TYPE)
+        {
+            return self.v2_binary.get_or_init(v2_binary).reply(headers);
+        }
         if !accepts_json(headers) {
             return respond::error_reply(&negotiate::not_acceptable());
         }
@@ -111,6 +120,11 @@ impl OpenApi {
             }
         }
     }
+}
+
+fn v2_binary() -> Document {
+    let swagger = schema::openapi_v2(registry(), VERSION);
+    Document::new(Bytes::from(gnostic::encode(&swagger)), gnostic::MEDIA_TYPE)
 }
 
 impl Part {

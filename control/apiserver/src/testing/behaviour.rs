@@ -177,7 +177,8 @@ async fn bad_input_is_refused() {
     server.call("POST", MAPS, "application/json", deep.clone()).await.expect(400);
     server.call("POST", MAPS, "application/yaml", "a: [b\n").await.expect(400);
     server.call("PATCH", &format!("{MAPS}/x"), "application/merge-patch+json", deep).await.expect(400);
-    server.call("POST", MAPS, "application/vnd.kubernetes.protobuf", "k8s\0").await.expect(415);
+    server.call("POST", MAPS, "application/vnd.kubernetes.protobuf", "k8s\0\u{1}").await.expect(400);
+    server.call("POST", MAPS, "application/cbor", "x").await.expect(415);
     server.get_as(MAPS, "application/vnd.kubernetes.protobuf").await.expect(406);
     server.get(&format!("{MAPS}/a/nosub")).await.expect(404);
     server.get(&format!("{MAPS}/a/b/c/d")).await.expect(404);

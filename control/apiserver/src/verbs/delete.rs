@@ -1,7 +1,7 @@
 //! Delete: at once, gracefully, or when the finalizers are gone. The decision is pure (`plan`); the store's
 //! answer may ask for it again.
 
-use super::write::encoding;
+use super::write::readable;
 use crate::admission::{self, Operation};
 use crate::clock;
 use crate::pipeline::{Admitted, Context};
@@ -30,9 +30,10 @@ pub fn options(ctx: &Context<'_>, body: &[u8]) -> Result<DeleteOptions, Status> 
     if body.is_empty() {
         return DeleteOptions::parse(ctx.query, &Value::Null);
     }
-    let parsed = match encoding(ctx)? {
-        Encoding::Json => decode::parse_json(body),
-        Encoding::Yaml => decode::parse_yaml(body),
+    let (body, encoding) = readable(ctx, body)?;
+    let parsed = match encoding {
+        Encoding::Json => decode::parse_json(&body),
+        Encoding::Yaml => decode::parse_yaml(&body),
     };
     let parsed = parsed.map_err(|error| {
         Status::bad_request(format!(

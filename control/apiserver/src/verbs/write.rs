@@ -16,8 +16,10 @@ use keelson_api::kinds::KindDef;
 use keelson_api::schema::{self, FieldValidation};
 use keelson_api::status::Status;
 use keelson_api::{kinds, meta};
+use keelson_proto::kubernetes;
 use keelson_store::{Expect, Outcome, Stored, Write};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// How strictly the machinery's decoder takes fields.
 pub fn strictness(validation: Validation) -> FieldValidation {
@@ -28,27 +30,27 @@ pub fn strictness(validation: Validation) -> FieldValidation {
     }
 }
 
-/// The encoding of a body, by its media type.
-pub fn encoding(ctx: &Context<'_>) -> Result<Encoding, Status> {
+/// A body with its encoding, by its media type; one in protobuf is written anew as JSON first.
+pub fn readable<'b>(ctx: &Context<'_>, body: &'b [u8]) -> Result<(Cow<'b, [u8]>, Encoding), Status> {
     match content_type(ctx.headers) {
-        "" | "application/json" | "*/*" => Ok(Encoding::Json),
-        "application/yaml" => Ok(Encoding::Yaml),
-        other => Err(unsupported_type(other)),
+        "" | "application/json" | "*/*" => Ok((Cow::Borrowed(body), Encoding::Json)),
+        "application/yaml" => Ok((Cow::Borrowed(body), Encoding::Yaml)),
+        kubernetes::CONTENT_TYPE => {
+            let object = kubernetes::decode(body).map_err(|error| Status::bad_request(error.to_string()))?;
+            Ok((Cow::Owned(object.to_string().into_bytes()), Encoding::Json))
+        }
+        _ => Err(unsupported_type()),
     }
 }
 
-fn unsupported_type(given: &str) -> Status {
-    let protobuf = "application/vnd.kubernetes.protobuf";
-    let accepted = if given == protobuf {
-        "application/json, application/yaml".to_owned()
-    } else {
-        format!("application/json, application/yaml, {protobuf}")
-    };
+fn unsupported_type() -> Status {
     Status::new(
         415,
         "UnsupportedMediaType",
         format!(
-            "the body of the request was in an unknown format - accepted media types include: {accepted}"
+            "the body of the request was in an unknown format - accepted media types include: application/json, \
+             application/yaml, {}",
+            kubernetes::CONTENT_TYPE
         ),
     )
 }
@@ -61,8 +63,8 @@ pub fn decode_body(
     target: &Target<'_>,
 ) -> Result<Value, Status> {
     debug_assert!(body.len() <= MAX_BODY);
-    let encoding = encoding(ctx)?;
-    let decoded = decode::object(body, encoding, target, strictness(validation))?;
+    let (body, encoding) = readable(ctx, body)?;
+    let decoded = decode::object(&body, encoding, target, strictness(validation))?;
     ctx.warnings.extend(decoded.warnings);
     Ok(decoded.object)
 }
