@@ -86,12 +86,12 @@ fn is_directive(key: &str) -> bool {
         || key.starts_with(DELETE_FROM_PRIMITIVE_LIST)
 }
 
-/// A value of the patch that meets nothing in the original: without directives and nulls. `None` when the
-/// patch deletes it.
+/// A value of the patch that meets nothing in the original: without directives and nulls. `None` for a map with
+/// `$patch`, whatever that says: there is nothing to replace or to delete.
 pub(super) fn plain(value: &Value) -> Option<Value> {
     match value {
         Value::Object(map) => {
-            if map.get(PATCH).is_some_and(|directive| directive == "delete") {
+            if map.contains_key(PATCH) {
                 return None;
             }
             let fields = map.iter().filter(|(key, value)| !is_directive(key) && !value.is_null());
@@ -99,10 +99,7 @@ pub(super) fn plain(value: &Value) -> Option<Value> {
                 fields.filter_map(|(key, value)| Some((key.clone(), plain(value)?))).collect();
             Some(Value::Object(kept))
         }
-        Value::Array(list) => {
-            let marks_list = |item: &&Value| item.get(PATCH).is_none();
-            Some(Value::Array(list.iter().filter(marks_list).filter_map(plain).collect()))
-        }
+        Value::Array(list) => Some(Value::Array(list.iter().filter_map(plain).collect())),
         other => Some(other.clone()),
     }
 }

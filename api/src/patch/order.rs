@@ -67,10 +67,7 @@ pub(super) fn check(patch: &[Value], order: &[Value], key: Option<&str>) -> Resu
     if patch.is_empty() || order.is_empty() {
         return Ok(());
     }
-    let mut kept = patch
-        .iter()
-        .filter(|item| key.is_none() || item.get(PATCH).is_none_or(|directive| directive != "delete"))
-        .peekable();
+    let mut kept = patch.iter().filter(|item| key.is_none() || item.get(PATCH).is_none()).peekable();
     for place in order {
         let same = kept.peek().is_some_and(|item| match key {
             Some(key) => item.get(key).is_some() && item.get(key) == place.get(key),

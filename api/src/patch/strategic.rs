@@ -200,20 +200,16 @@ fn merge_list(original: Vec<Value>, patch: &[Value], meta: &Meta, deletes: bool)
 
 /// Whether the items are maps; they must all be of one kind.
 fn has_maps(original: &[Value], patch: &[Value]) -> Merged<bool> {
-    let mut first: Option<&'static str> = None;
-    for item in original.iter().chain(patch) {
-        let kind = go_type(item);
-        if item.is_array() {
-            return Err(StrategicError::ListOfLists);
-        }
-        match first {
-            Some(other) if other != kind => {
-                return Err(StrategicError::MixedList(format!("{other} and {kind}")));
-            }
-            _ => first = Some(kind),
-        }
+    let mut items = original.iter().chain(patch);
+    let Some(first) = items.next() else { return Ok(false) };
+    if first.is_array() {
+        return Err(StrategicError::ListOfLists);
     }
-    Ok(first == Some("map[string]interface {}"))
+    if items.any(|item| go_type(item) != go_type(first)) {
+        let lists = [original, patch].map(|list| go::show(&Value::from(list.to_vec())));
+        return Err(StrategicError::MixedList(format!("[{} {}]", lists[0], lists[1])));
+    }
+    Ok(first.is_object())
 }
 
 fn merge_values(original: Vec<Value>, patch: &[Value]) -> Merged<Vec<Value>> {

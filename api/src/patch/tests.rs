@@ -164,6 +164,7 @@ fn strategic_merge_of_maps() {
         json!({"data": {}}),
     );
     check_smp(CONFIG_MAP, json!({"data": {"a": "1"}}), json!({"$patch": "delete"}), json!({}));
+    check_smp(CONFIG_MAP, json!({}), json!({"data": {"$patch": "replace", "b": "2"}}), json!({}));
     check_smp_error(
         CONFIG_MAP,
         json!({"data": {"a": "1"}}),
@@ -244,7 +245,7 @@ fn strategic_merge_of_keyed_lists() {
     );
     check_smp_error(
         POD,
-        live(),
+        pod(json!([])),
         pod(json!([["x"]])),
         422,
         "the server rejected our request due to an error in our request",
@@ -254,7 +255,7 @@ fn strategic_merge_of_keyed_lists() {
         live(),
         pod(json!(["x"])),
         500,
-        "list element types are not identical: map[string]interface {} and string",
+        "list element types are not identical: [[map[image:1 name:a] map[image:2 name:b]] [x]]",
     );
     // The condition that the patch names comes before the live one that it does not know.
     let conditions = |list: Value| json!({"status": {"conditions": list}});
@@ -372,7 +373,10 @@ fn apply_patches_are_yaml() {
     assert_eq!((patch.kind(), patch.body()), (PatchType::Apply, &json!({"data": {"a": "c"}})));
     let note =
         "error converting YAML to JSON: yaml: unmarshal errors:\n  line 3: key \"a\" already set in map";
-    assert_eq!(patch.settle_notes(FieldValidation::Warn), Ok(vec![note.to_owned()]));
+    assert_eq!(
+        patch.settle_notes(FieldValidation::Warn),
+        Ok(vec!["line 3: key \"a\" already set in map".to_owned()])
+    );
     assert_eq!(patch.settle_notes(FieldValidation::Ignore), Ok(Vec::new()));
     let refused = patch.settle_notes(FieldValidation::Strict).unwrap_err();
     assert_eq!((refused.code, refused.message), (400, format!("error strict decoding YAML: {note}")));

@@ -57,10 +57,18 @@ impl Notes {
     pub(crate) fn settle(self, validation: FieldValidation) -> Result<Vec<String>, DecodeError> {
         match validation {
             FieldValidation::Ignore => Ok(Vec::new()),
-            FieldValidation::Warn => Ok(self.0),
+            FieldValidation::Warn => Ok(self.0.into_iter().flat_map(one_per_warning).collect()),
             FieldValidation::Strict if self.0.is_empty() => Ok(Vec::new()),
             FieldValidation::Strict => Err(DecodeError::Strict(self.0)),
         }
+    }
+}
+
+/// Duplicate keys in YAML come as one error of many lines; as warnings each stands alone.
+fn one_per_warning(note: String) -> Vec<String> {
+    match note.split_once("yaml: unmarshal errors:\n") {
+        Some((_, lines)) => lines.lines().map(|line| line.trim().to_owned()).collect(),
+        None => vec![note],
     }
 }
 
