@@ -1,7 +1,8 @@
 //! ServiceAccount: who a pod is to the API.
 
 use super::{AGE, ALL_VERBS, KindDef, NAME, Strategy, Subresource, TableDef, row};
-use serde_json::Value;
+use crate::validation::value::{list_mut, text};
+use serde_json::{Value, json};
 
 pub(super) static KIND: KindDef = KindDef {
     group: "",
@@ -30,8 +31,20 @@ pub(super) static KIND: KindDef = KindDef {
 struct ServiceAccount;
 
 impl Strategy for ServiceAccount {
-    fn allows_unconditional_update(&self) -> bool {
-        false
+    fn prepare_create(&self, object: &mut Value) {
+        names_only(object);
+    }
+
+    fn prepare_update(&self, new: &mut Value, _old: &Value) {
+        names_only(new);
+    }
+}
+
+/// Secrets are in the account's own namespace: only their names count.
+fn names_only(object: &mut Value) {
+    for secret in list_mut(object, "secrets") {
+        let name = text(secret, "name").to_owned();
+        *secret = if name.is_empty() { json!({}) } else { json!({ "name": name }) };
     }
 }
 

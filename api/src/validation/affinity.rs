@@ -1,6 +1,7 @@
 //! Node affinity, pod affinity and pod anti-affinity.
 
 use super::check;
+use super::spread;
 use super::value::{at, has, int, list, text, texts};
 use crate::field::{FieldError, FieldErrors, Path};
 use crate::names;
@@ -147,6 +148,8 @@ fn label_keys(term: &Value, path: &Path, errors: &mut FieldErrors) {
             check::each(names::qualified_name(key), key, &path.index(index), errors);
         }
     }
+    let keys = texts(term, "matchLabelKeys");
+    spread::keys_in_selector(&keys, at(term, "labelSelector"), path, errors);
     let mismatch = texts(term, "mismatchLabelKeys");
     for (index, key) in texts(term, "matchLabelKeys").into_iter().enumerate() {
         if mismatch.contains(&key) {

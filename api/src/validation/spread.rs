@@ -57,14 +57,22 @@ fn label_keys(constraint: &Value, path: &Path, errors: &mut FieldErrors) {
         let why = "must not be specified when labelSelector is not set";
         errors.push(FieldError::forbidden(path, why));
     }
-    for (index, key) in keys.into_iter().enumerate() {
-        let path = path.index(index);
-        check::each(names::qualified_name(key), key, &path, errors);
-        let in_labels = entries(selector, "matchLabels").any(|(name, _)| name == key);
-        let in_expressions = list(selector, "matchExpressions").iter().any(|e| text(e, "key") == key);
-        if in_labels || in_expressions {
+    for (index, key) in keys.iter().enumerate() {
+        check::each(names::qualified_name(key), key, &path.index(index), errors);
+    }
+    keys_in_selector(&keys, selector, path, errors);
+}
+
+/// Refuses a key that a selector names twice: once by itself and once for `matchLabelKeys`, whose values have
+/// been written into it when the pod was made.
+pub fn keys_in_selector(keys: &[&str], selector: &Value, path: &Path, errors: &mut FieldErrors) {
+    let mut named = entries(selector, "matchLabels").map(|(name, _)| name).collect::<Vec<_>>();
+    for expression in list(selector, "matchExpressions") {
+        let key = text(expression, "key");
+        if let Some(index) = keys.iter().position(|other| *other == key).filter(|_| named.contains(&key)) {
             let why = "exists in both matchLabelKeys and labelSelector";
-            errors.push(FieldError::invalid(&path, key, why));
+            errors.push(FieldError::invalid(&path.index(index), key, why));
         }
+        named.push(key);
     }
 }

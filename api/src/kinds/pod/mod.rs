@@ -1,6 +1,7 @@
 //! Pod: containers that run together on a node.
 
 mod bind;
+mod label_keys;
 pub mod qos;
 mod row;
 mod update;
@@ -11,6 +12,8 @@ use super::{
     AGE, ALL_VERBS, KindDef, NAME, Strategy, Subresource, TableDef, column, generation, status_of, wide,
 };
 use crate::field::{FieldError, FieldErrors, Path};
+use crate::meta;
+use crate::names;
 use crate::validation::value::{
     at, carry_over, default_empty_to, flag, int, list, object_mut, remove, set, text,
 };
@@ -97,6 +100,7 @@ impl Strategy for Pod {
             }]);
         }
         set(object, "status", status);
+        label_keys::resolve(object);
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value) {
@@ -148,7 +152,22 @@ impl Strategy for Pod {
     }
 
     fn warnings(&self, object: &Value) -> Vec<String> {
-        warnings::pod_spec(at(object, "spec"), &Path::new("spec"))
+        let spec = at(object, "spec");
+        // Who made the pod is warned; nodes that write its status are not.
+        if !text(spec, "nodeName").is_empty() {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        let wrong = names::dns1123_label(meta::name(object));
+        if !wrong.is_empty() {
+            all.push(format!(
+                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS \
+                 label is recommended: [{}]",
+                wrong.join(" ")
+            ));
+        }
+        all.extend(warnings::pod_spec(spec, &Path::new("spec")));
+        all
     }
 
     fn default_grace_period_seconds(&self, object: &Value) -> Option<i64> {
