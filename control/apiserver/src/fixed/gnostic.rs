@@ -5,7 +5,9 @@
 use serde_json::Value;
 
 /// The media type of the form.
-pub const MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+pub const MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// Its older name, which clients still ask for although no media type may be called so.
+pub const OLD_MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
 /// A message that is being written.
 #[derive(Default)]

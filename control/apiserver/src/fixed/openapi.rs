@@ -56,10 +56,8 @@ impl OpenApi {
     /// Swagger 2.0: its protobuf form for clients that name it, else JSON.
     pub fn v2(&self, headers: &HeaderMap) -> Reply {
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if accept
-            .split(',')
-            .any(|clause| clause.split(';').next().unwrap_or_default().trim() == gnostic::MEDIA_TYPE)
-        {
+        let media = |clause: &str| clause.split(';').next().unwrap_or_default().trim().to_owned();
+        if accept.split(',').map(media).any(|m| m == gnostic::MEDIA_TYPE || m == gnostic::OLD_MEDIA_TYPE) {
             return self.v2_binary.get_or_init(v2_binary).reply(headers);
         }
         if !accepts_json(headers) {
