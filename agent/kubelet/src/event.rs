@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Debug)]
 pub enum Event {
     /// A command's result.
-    Pod { uid: String, event: PodEvent },
+    Pod { uid: String, event: Box<PodEvent> },
     /// The runtime was listed: the pods that changed.
     Observed(Vec<(PodName, Observation)>),
     /// An object that pods refer to has changed.

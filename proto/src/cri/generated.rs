@@ -381,7 +381,7 @@ pub struct ContainerConfig {
 pub struct KeyValue {
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
-    /// Bytes in this interface; runtimes use it as a string.
+    /// Newer runtimes read bytes; UTF-8 is the same on the wire.
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
 }
@@ -567,6 +567,12 @@ pub struct ContainerStatusRequest {
 pub struct ContainerStatusResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<ContainerStatus>,
+    /// With `verbose`: the runtime's own details; containerd puts a JSON document under `info`.
+    #[prost(map = "string, string", tag = "2")]
+    pub info: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ContainerStatus {

@@ -1,6 +1,7 @@
 //! Performs what the pods' machines ask for, each command in a task of its own, and reports the results.
 
 mod cleanup;
+mod exit;
 mod hooks;
 mod http;
 mod mounts;
@@ -17,7 +18,7 @@ use crate::cri::Cri;
 use crate::env::fields::NodeFacts;
 use crate::event::Event;
 use crate::machine::MachineFacts;
-use crate::pod::{Command, Pod, PodEvent};
+use crate::pod::{Command, Pod, PodEvent, ProbeResult};
 use crate::references::References;
 use crate::tokens::Tokens;
 use crate::volume::PodDirs;
@@ -100,7 +101,7 @@ pub fn perform(context: &Arc<Context>, pod: &Arc<Pod>, cancel: &CancellationToke
         if let Some(event) = event {
             let uid = pod.meta.uid.clone();
             // The loop has ended when nobody listens; nothing is left to report to.
-            let _ = context.events.send(Event::Pod { uid, event }).await;
+            let _ = context.events.send(Event::Pod { uid, event: Box::new(event) }).await;
         }
     });
 }
@@ -136,7 +137,7 @@ async fn run(
         }
         Command::Probe { name, id, kind, ips } => {
             let (success, output) = probe::run(context, pod, &name, &id, kind, &ips).await;
-            PodEvent::Probed { id, kind, success, output }
+            PodEvent::Probed { id, result: ProbeResult { kind, success, output } }
         }
         Command::Remove { containers, sandboxes } => {
             cleanup::remove(context, &containers, &sandboxes).await;

@@ -1,6 +1,6 @@
 //! Starts one container: environment, image, files, then the runtime's two calls.
 
-use super::{Context, mounts, sandbox};
+use super::{Context, exit, mounts, sandbox};
 use crate::cri::container::{ContainerInputs, config};
 use crate::cri::observe::container_seen;
 use crate::cri::security::check_non_root;
@@ -9,8 +9,11 @@ use crate::pod::spec::{ContainerSpec, PullPolicy};
 use crate::pod::{ContainerSeen, Failure, Pod, RunState};
 use keelson_proto::cri::{CreateContainerRequest, Image};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+/// How long a start waits for the first list of services.
+const SERVICES_WAIT: Duration = Duration::from_secs(10);
 
 /// What is to be started.
 pub(super) struct Start<'a> {
@@ -38,6 +41,7 @@ pub(super) async fn start(
     let image = ensure_image(context, pod, spec, start.cancel).await?;
     check_non_root(pod, spec, image.uid.map(|u| u.value), &image.username).map_err(config_error)?;
     let objects = objects(context, pod, spec).await.map_err(config_error)?;
+    services_known(context).await.map_err(config_error)?;
     let links = pod.spec.enable_service_links.unwrap_or(true);
     let services = services::variables(&context.services.store().list(), &pod.meta.namespace, links);
     let facts = context.facts(start.ips);
@@ -53,10 +57,8 @@ pub(super) async fn start(
         id
     };
     context.record(pod, false, "Started", format!("Started container {}", spec.name), Some(&spec.name));
-    let status = context.cri.container_status(&id).await.map_err(create_error)?;
-    if container_seen(&status, start.sandbox).state == RunState::Exited {
-        context.look.notify_one();
-    }
+    let (status, pid) = context.cri.container_status_and_pid(&id).await.map_err(create_error)?;
+    exit::watch(context, &id, pid);
     Ok(container_seen(&status, start.sandbox))
 }
 
@@ -144,6 +146,12 @@ async fn request(
         config: Some(config),
         sandbox_config: Some(sandbox::sandbox_config(context, pod, 0).map_err(create_error)?),
     })
+}
+
+/// A container must not start with half of its services.
+async fn services_known(context: &Context) -> Result<(), String> {
+    let known = tokio::time::timeout(SERVICES_WAIT, context.services.synced()).await;
+    known.map_err(|_| "services have not yet been read at least once, cannot construct envs".to_owned())
 }
 
 /// The objects that the container's environment refers to.

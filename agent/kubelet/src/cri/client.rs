@@ -146,6 +146,14 @@ impl Cri {
         Ok(())
     }
 
+    /// A container's status and the process id of its first process, where the runtime tells it.
+    pub async fn container_status_and_pid(&self, id: &str) -> Result<(ContainerStatus, Option<i32>)> {
+        let request = ContainerStatusRequest { container_id: id.into(), verbose: true };
+        let reply = self.runtime.clone().container_status(timed(request, SHORT)).await?.into_inner();
+        let status = reply.status.ok_or(CriError::Incomplete("the container's status"))?;
+        Ok((status, reply.info.get("info").and_then(|info| pid(info))))
+    }
+
     /// Runs a command in a container and waits for it; the runtime kills it after `limit_s` seconds.
     pub async fn exec_sync(&self, id: &str, command: &[String], limit_s: u64) -> Result<ExecSyncResponse> {
         let request = ExecSyncRequest {
@@ -161,4 +169,13 @@ impl Cri {
     pub async fn events(&self) -> Result<tonic::Streaming<ContainerEventResponse>> {
         Ok(self.runtime.clone().get_container_events(GetEventsRequest {}).await?.into_inner())
     }
+}
+
+/// The `pid` of containerd's details; the rest of the document is not looked at.
+fn pid(info: &str) -> Option<i32> {
+    #[derive(serde::Deserialize)]
+    struct Info {
+        pid: i32,
+    }
+    serde_json::from_str::<Info>(info).ok().map(|i| i.pid).filter(|pid| *pid > 0)
 }

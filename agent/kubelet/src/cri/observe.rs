@@ -98,8 +98,27 @@ impl Observer {
         match cri.container_status(&container.id).await {
             Ok(status) => Ok(Some(container_seen(&status, &container.pod_sandbox_id))),
             Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
+            Err(error) if error.is_unavailable() => Err(error),
+            // One container that the runtime cannot tell about must not hide all others.
+            Err(error) => {
+                tracing::warn!(container = container.id, %error, "a container's status is not known");
+                Ok(Some(self.containers.get(&container.id).cloned().unwrap_or_else(|| listed(container))))
+            }
         }
+    }
+}
+
+/// What a listing alone tells of a container; its end is left for a status to tell.
+fn listed(container: &Container) -> ContainerSeen {
+    let metadata = container.metadata.clone().unwrap_or_default();
+    ContainerSeen {
+        id: container.id.clone(),
+        name: metadata.name,
+        sandbox: container.pod_sandbox_id.clone(),
+        restart_count: metadata.attempt,
+        state: run_state(container.state).min(RunState::Running),
+        created: container.created_at / NANOS_PER_MILLI,
+        ..ContainerSeen::default()
     }
 }
 

@@ -96,8 +96,12 @@ pub(super) fn render(context: &Context, observed: &Observed, previous: &Value, n
             "pods": context.config.max_pods.to_string(),
         })
     };
-    let mut addresses: Vec<Value> =
-        context.host_ips.iter().map(|ip| json!({"type": "InternalIP", "address": ip})).collect();
+    let mut addresses: Vec<Value> = Vec::new();
+    if context.host_ips.len() > 1 {
+        // Merged by type on the server: two of one type must replace the list.
+        addresses.push(json!({"$patch": "replace"}));
+    }
+    addresses.extend(context.host_ips.iter().map(|ip| json!({"type": "InternalIP", "address": ip})));
     addresses.push(json!({"type": "Hostname", "address": context.config.node_name}));
     json!({
         "capacity": resources(machine.memory_bytes, machine.disk_bytes),
@@ -184,6 +188,10 @@ pub(super) fn differs(held: &Value, wanted: &Value) -> bool {
             let before = find(held, kind);
             ["status", "reason", "message"].iter().any(|f| before.and_then(|b| b.get(f)) != condition.get(f))
         }),
+        "addresses" => {
+            let wanted = value.as_array().into_iter().flatten().filter(|a| a.get("$patch").is_none());
+            !wanted.eq(held.get(name).and_then(Value::as_array).into_iter().flatten())
+        }
         _ => held.get(name) != Some(value),
     })
 }

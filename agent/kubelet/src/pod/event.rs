@@ -33,9 +33,7 @@ pub enum PodEvent {
     },
     Probed {
         id: String,
-        kind: ProbeKind,
-        success: Option<bool>,
-        output: String,
+        result: ProbeResult,
     },
     /// An object that the pod refers to has changed.
     ReferencesChanged,
@@ -47,6 +45,14 @@ pub enum PodEvent {
     ObjectDeleted,
     /// A timer is due.
     Tick,
+}
+
+/// What a probe said; `success` is `None` when it could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeResult {
+    pub kind: ProbeKind,
+    pub success: Option<bool>,
+    pub output: String,
 }
 
 /// A failed action: `reason` is one of Kubernetes' words (`ErrImagePull`, `CreateContainerConfigError` ...).

@@ -1,7 +1,7 @@
 //! A pod that is to run: volumes, sandbox, init containers in order, then the app containers.
 
 use super::container::{Container, Hold, Role, State, Stopping};
-use super::event::{Command, ContainerSeen, Failure, RunState, SandboxSeen};
+use super::event::{Command, ContainerSeen, Failure, ProbeResult, RunState, SandboxSeen};
 use super::machine::{Cause, Machine, Sandbox, Step, record};
 use super::probe::{ProbeKind, Verdict};
 use super::time::Now;
@@ -342,15 +342,8 @@ impl Machine {
         }
     }
 
-    pub(super) fn probed(
-        &mut self,
-        id: &str,
-        kind: ProbeKind,
-        success: Option<bool>,
-        output: String,
-        now: Now,
-        out: &mut Vec<Command>,
-    ) {
+    pub(super) fn probed(&mut self, id: &str, result: ProbeResult, now: Now, out: &mut Vec<Command>) {
+        let ProbeResult { kind, success, output } = result;
         let pod = Arc::clone(&self.pod);
         let Some(index) = self.container_index(id) else { return };
         let container = &mut self.containers[index];

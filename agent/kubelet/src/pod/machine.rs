@@ -214,9 +214,7 @@ impl Machine {
             PodEvent::ContainerStarted { name, result } => self.container_started(&name, result, now, out),
             PodEvent::ContainerStopped { id, result } => self.container_stopped(&id, result, now),
             PodEvent::PostStarted { id, result } => self.post_started(&id, result, out),
-            PodEvent::Probed { id, kind, success, output } => {
-                self.probed(&id, kind, success, output, now, out)
-            }
+            PodEvent::Probed { id, result } => self.probed(&id, result, now, out),
             PodEvent::ReferencesChanged => self.references_changed(),
             PodEvent::TornDown(result) => {
                 self.torn_down = if result.is_ok() { Step::Done } else { Step::Retry(now.mono + 1000) };

@@ -18,7 +18,7 @@ pub mod spec;
 pub mod status;
 pub mod time;
 
-pub use event::{Command, ContainerSeen, Failure, Observation, PodEvent, RunState, SandboxSeen};
+pub use event::{Command, ContainerSeen, Failure, Observation, PodEvent, ProbeResult, RunState, SandboxSeen};
 pub use machine::Machine;
 pub use spec::Pod;
 

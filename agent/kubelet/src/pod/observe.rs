@@ -21,11 +21,8 @@ impl Machine {
     fn observe_sandbox(&mut self, observation: &Observation, now: Now) {
         let Sandbox::Ready(current) = &self.sandbox else { return };
         match observation.sandboxes.iter().find(|s| s.id == current.id) {
-            Some(seen) if seen.ready => {
-                if !seen.ips.is_empty() && seen.ips != self.ips {
-                    self.ips.clone_from(&seen.ips);
-                }
-            }
+            Some(seen) if seen.ready && seen.ips.is_empty() => {}
+            Some(seen) if seen.ready => self.ips.clone_from(&seen.ips),
             Some(seen) => self.set_sandbox(Sandbox::Lost(seen.clone()), now),
             // A listing older than the sandbox says nothing about it.
             None if observation.listed > self.sandbox_since => {

@@ -248,18 +248,17 @@ fn terminated(seen: &ContainerSeen) -> Value {
     let mut state = json!({
         "exitCode": seen.exit_code,
         "reason": reason,
-        "startedAt": time(seen.started),
-        "finishedAt": time(seen.finished),
         "containerID": container_id(seen),
     });
+    for (name, time) in [("startedAt", seen.started), ("finishedAt", seen.finished)] {
+        if time > 0 {
+            state[name] = json!(rfc3339(time));
+        }
+    }
     if !seen.message.is_empty() {
         state["message"] = json!(seen.message);
     }
     state
-}
-
-fn time(wall: i64) -> Value {
-    if wall > 0 { json!(rfc3339(wall)) } else { Value::Null }
 }
 
 fn stored_condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {

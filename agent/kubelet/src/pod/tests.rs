@@ -1,6 +1,8 @@
 //! The machine by scripts: an event, then the commands it must give.
 
-use super::event::{Command, ContainerSeen, Failure, Observation, PodEvent, RunState, SandboxSeen};
+use super::event::{
+    Command, ContainerSeen, Failure, Observation, PodEvent, ProbeResult, RunState, SandboxSeen,
+};
 use super::machine::Machine;
 use super::probe::ProbeKind;
 use super::spec::Pod;
@@ -109,7 +111,10 @@ impl Script {
 
     #[track_caller]
     fn probed(&mut self, id: &str, kind: ProbeKind, success: bool, expect: &[&str]) {
-        let event = PodEvent::Probed { id: id.into(), kind, success: Some(success), output: String::new() };
+        let event = PodEvent::Probed {
+            id: id.into(),
+            result: ProbeResult { kind, success: Some(success), output: String::new() },
+        };
         self.check(event, expect);
     }
 

@@ -92,7 +92,7 @@ impl Loop {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Pod { uid, event } => self.step(&uid, event),
+            Event::Pod { uid, event } => self.step(&uid, *event),
             Event::Observed(changes) => self.runtime_seen(changes),
             Event::Reference(reference) => self.reference_changed(&reference),
             Event::StatusWritten { uid, result } => self.status_written(&uid, result),

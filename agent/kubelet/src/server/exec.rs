@@ -41,14 +41,13 @@ impl Streams {
 }
 
 /// The running container's id, or the refusal.
-fn container(directory: &Directory, target: &Target<'_>) -> Result<String, Response<Body>> {
+fn container(directory: &Directory, target: &Target<'_>) -> Result<String, (StatusCode, String)> {
     let Some(entry) = directory.get(target.namespace, target.pod) else {
-        return Err(text(StatusCode::NOT_FOUND, "pod does not exist"));
+        return Err((StatusCode::NOT_FOUND, "pod does not exist".to_owned()));
     };
     let found = entry.containers.get(target.container).filter(|c| c.running).and_then(|c| c.id.clone());
-    found.ok_or_else(|| {
-        text(StatusCode::INTERNAL_SERVER_ERROR, &format!("container not found (\"{}\")", target.container))
-    })
+    let message = format!("container not found (\"{}\")", target.container);
+    found.ok_or((StatusCode::INTERNAL_SERVER_ERROR, message))
 }
 
 pub(super) async fn exec(
@@ -64,7 +63,7 @@ pub(super) async fn exec(
     };
     let id = match container(directory, target) {
         Ok(id) => id,
-        Err(refusal) => return refusal,
+        Err((status, message)) => return text(status, &message),
     };
     let Streams { stdin, stdout, stderr, tty } = streams;
     let command = query.all("command");
@@ -85,7 +84,7 @@ pub(super) async fn attach(
     };
     let id = match container(directory, target) {
         Ok(id) => id,
-        Err(refusal) => return refusal,
+        Err((status, message)) => return text(status, &message),
     };
     let Streams { stdin, stdout, stderr, tty } = streams;
     let url = context.cri.attach(AttachRequest { container_id: id, stdin, tty, stdout, stderr });

@@ -119,3 +119,16 @@ async fn sigterm_then_sigkill_after_the_grace_period() {
     });
     assert_eq!(last, Some(json!(137)), "the last status before the deletion");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_of_containers_are_noticed_without_a_poll() {
+    let stage = Stage::start().await;
+    let init = |name: &str| json!({"name": name, "command": ["true"]});
+    let spec = json!({"hostNetwork": true, "restartPolicy": "Never",
+        "initContainers": [init("a"), init("b"), init("c"), init("d"), init("e")],
+        "containers": [{"name": "main", "command": ["true"]}]});
+    stage.pod("chain", spec);
+    let begun = Instant::now();
+    stage.until("chain", 30, |s| s["phase"] == "Succeeded").await;
+    println!("six containers one after the other: {:?}", begun.elapsed());
+}

@@ -120,22 +120,20 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 /// A plugin that answers ADD with the next address of 10.99.0.0/16 and does nothing else.
 fn write_network(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    let script = format!(
-        r#"#!/bin/sh
+    let script = r#"#!/bin/sh
 case "$CNI_COMMAND" in
 ADD) n=$(mktemp -u XXXXXX | cksum | cut -d' ' -f1)
  ip="10.99.$((n % 250)).$((n / 250 % 250 + 1))"
- echo "{{\"cniVersion\":\"0.4.0\",\"interfaces\":[{{\"name\":\"$CNI_IFNAME\",\"sandbox\":\"$CNI_NETNS\"}}],\"ips\":[{{\"version\":\"4\",\"address\":\"$ip/32\",\"interface\":0}}]}}";;
-VERSION) echo '{{"cniVersion":"0.4.0","supportedVersions":["0.3.1","0.4.0"]}}';;
+ echo "{\"cniVersion\":\"0.4.0\",\"interfaces\":[{\"name\":\"$CNI_IFNAME\",\"sandbox\":\"$CNI_NETNS\"}],\"ips\":[{\"version\":\"4\",\"address\":\"$ip/32\",\"interface\":0}]}";;
+VERSION) echo '{"cniVersion":"0.4.0","supportedVersions":["0.3.1","0.4.0"]}';;
 esac
 exit 0
-"#
-    );
+"#;
     std::fs::create_dir_all(dir.join("cni")).unwrap();
     std::fs::create_dir_all(dir.join("net.d")).unwrap();
     for name in ["addresses", "loopback"] {
         let path = dir.join("cni").join(name);
-        std::fs::write(&path, &script).unwrap();
+        std::fs::write(&path, script).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
     }
     let conf = r#"{"cniVersion": "0.4.0", "name": "test", "plugins": [{"type": "addresses"}]}"#;
