@@ -10,6 +10,7 @@ pub mod age;
 pub mod apply;
 pub mod decode;
 pub mod field;
+mod go;
 pub mod identity;
 pub mod kinds;
 pub mod meta;

@@ -543,3 +543,45 @@ proptest! {
         }
     }
 }
+
+fn any_set() -> impl Strategy<Value = FieldSet> {
+    let path = proptest::collection::vec(prop_oneof![Just("a"), Just("b"), Just("c")], 1..4);
+    proptest::collection::vec(path, 0..6).prop_map(|paths| {
+        let mut set = FieldSet::default();
+        paths.iter().for_each(|path| set.insert(path));
+        set
+    })
+}
+
+fn members(set: &FieldSet) -> std::collections::BTreeSet<String> {
+    set.paths().into_iter().collect()
+}
+
+proptest! {
+    #[test]
+    fn sets_of_fields_are_sets(a in any_set(), b in any_set()) {
+        let (ma, mb) = (members(&a), members(&b));
+        prop_assert_eq!(members(&a.clone().union(&b)), &ma | &mb);
+        prop_assert_eq!(members(&a.intersection(&b)), &ma & &mb);
+        prop_assert_eq!(members(&a.difference(&b)), &ma - &mb);
+        let mut below = a.clone();
+        below.subtract_below(&b);
+        let covered = |path: &String| mb.iter().any(|m| path == m || path.starts_with(&format!("{m}.")));
+        prop_assert_eq!(members(&below), ma.iter().filter(|p| !covered(p)).cloned().collect());
+        prop_assert_eq!(FieldSet::from_fields(&a.clone().into_fields()), Some(a));
+    }
+
+    #[test]
+    fn a_comparison_tells_every_change(old in any_map(), new in any_map()) {
+        let kind = Kind::of_type(CONFIG_MAP.schema).unwrap();
+        let changes = compare(&json!({"data": old}), &json!({"data": new}), kind);
+        let of = |set: &FieldSet| members(set);
+        for key in ["a", "b", "c", "d"] {
+            let path = format!(".data.{key}");
+            let (was, is) = (old.get(key), new.get(key));
+            prop_assert_eq!(of(&changes.added).contains(&path), was.is_none() && is.is_some());
+            prop_assert_eq!(of(&changes.removed).contains(&path), was.is_some() && is.is_none());
+            prop_assert_eq!(of(&changes.modified).contains(&path), was.is_some() && is.is_some() && was != is);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Values with what the schema table says of their merging: field sets, path elements, validity of a patch.
 
 use super::set::{FieldSet, field_element, key_element, shown, value_element};
+use crate::go;
 use crate::schema::{Field, ListType, Shape, Type, table};
 use serde_json::{Map, Value};
 
@@ -168,20 +169,20 @@ fn check(value: &Value, kind: Kind, path: &str, errors: &mut Vec<String>) {
             check_items(list, kind, Kind::of_shape(item), path, errors)
         }
         (Shape::Object(_) | Shape::Map(_), other) => {
-            fault(format!("expected map, got &{{{}}}", plain(other)))
+            fault(format!("expected map, got &{{{}}}", go::show(other)))
         }
-        (Shape::List(_), other) => fault(format!("expected list, got &{{{}}}", plain(other))),
+        (Shape::List(_), other) => fault(format!("expected list, got &{{{}}}", go::show(other))),
         (Shape::Int32 | Shape::Int64 | Shape::Double, Value::Number(_)) | (Shape::Bool, Value::Bool(_)) => {}
         (Shape::Int32 | Shape::Int64 | Shape::Double, other) => {
-            fault(format!("expected numeric (int or float), got {}", go_type(other)));
+            fault(format!("expected numeric (int or float), got {}", go::type_name(other)));
         }
-        (Shape::Bool, other) => fault(format!("expected boolean, got &{{{}}}", plain(other))),
+        (Shape::Bool, other) => fault(format!("expected boolean, got &{{{}}}", go::show(other))),
         (Shape::Quantity | Shape::IntOrString, Value::Array(_) | Value::Object(_)) => {
-            fault(format!("expected any scalar, got &{{{}}}", plain(value)));
+            fault(format!("expected any scalar, got &{{{}}}", go::show(value)));
         }
         (Shape::Quantity | Shape::IntOrString | Shape::Raw | Shape::Fields, _) | (_, Value::String(_)) => {}
         (_, other) => {
-            fault(format!("expected string, got &value.valueUnstructured{{Value:{}}}", syntax(other)))
+            fault(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go::syntax(other)))
         }
     }
 }
@@ -203,45 +204,5 @@ fn check_items(list: &[Value], kind: Kind, item: Kind, path: &str, errors: &mut 
                 check(value, item, &format!("{path}{place}"), errors);
             }
         }
-    }
-}
-
-/// A value as Go's `%v` shows it.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(list) => format!("[{}]", list.iter().map(plain).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let entries = map.iter().map(|(key, value)| format!("{key}:{}", plain(value)));
-            format!("map[{}]", entries.collect::<Vec<_>>().join(" "))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// A value as Go's `%#v` shows it.
-fn syntax(value: &Value) -> String {
-    match value {
-        Value::Null => "interface {}(nil)".to_owned(),
-        Value::Array(list) => {
-            format!("[]interface {{}}{{{}}}", list.iter().map(syntax).collect::<Vec<_>>().join(", "))
-        }
-        Value::Object(map) => {
-            let entries = map.iter().map(|(key, value)| format!("{key:?}:{}", syntax(value)));
-            format!("map[string]interface {{}}{{{}}}", entries.collect::<Vec<_>>().join(", "))
-        }
-        other => other.to_string(),
-    }
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }

@@ -6,6 +6,7 @@ mod reader;
 mod syntax;
 mod yaml;
 
+use crate::go;
 use crate::schema::{self, DecodeError, FieldValidation};
 use crate::status::Status;
 use serde_json::{Map, Value};
@@ -180,7 +181,7 @@ fn settle_kind(value: &mut Value, body: &[u8], target: &Target<'_>) -> Result<()
         return Err(header(format!(
             "cannot unmarshal {} into Go value of type struct {{ APIVersion string \
              \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
-            type_of(value)
+            go::json_kind(value)
         )));
     };
     let text = |field: &str| match map.get(field) {
@@ -188,7 +189,7 @@ fn settle_kind(value: &mut Value, body: &[u8], target: &Target<'_>) -> Result<()
         Some(Value::String(text)) => Ok(text.as_str()),
         Some(other) => Err(header(format!(
             "cannot unmarshal {} into Go struct field .{field} of type string",
-            type_of(other)
+            go::json_kind(other)
         ))),
     };
     let (given_version, given_kind) = (text("apiVersion")?, text("kind")?);
@@ -212,17 +213,6 @@ fn settle_kind(value: &mut Value, body: &[u8], target: &Target<'_>) -> Result<()
     map.insert("apiVersion".to_owned(), Value::String(target.api_version()));
     map.insert("kind".to_owned(), Value::String(target.kind.to_owned()));
     Ok(())
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 fn wrong_kind(group: &str, version: &str, kind: &str, target: &Target<'_>) -> Status {

@@ -1,6 +1,6 @@
 //! The directives of a strategic merge patch: what steers a merge and is not part of the object.
 
-use super::go;
+use crate::go;
 use crate::status::Status;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -59,19 +59,6 @@ impl StrategicError {
             Self::ListOfLists => super::rejected(),
             _ => Status::new(500, "", self.to_string()),
         }
-    }
-}
-
-/// A Go type as messages name it.
-pub(super) fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }
 

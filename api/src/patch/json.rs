@@ -1,6 +1,7 @@
 //! JSON patch (RFC 6902) within Kubernetes' limits.
 
-use super::{go, rejected};
+use super::rejected;
+use crate::go;
 use crate::schema::Notes;
 use crate::status::Status;
 use json_patch::{PatchOperation, patch_unsafe};

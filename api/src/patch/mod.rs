@@ -4,13 +4,13 @@
 //! A patch is bytes from outside; what it can cost is bounded by its own size and by the limits here.
 
 mod directives;
-mod go;
 mod json;
 mod order;
 mod strategic;
 
 use crate::decode::{self, Decoded};
 use crate::field::{FieldError, Path};
+use crate::go;
 use crate::schema::{self, DecodeError, FieldValidation, Notes, Words};
 use crate::status::Status;
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! The order of a merged list: the patch's order for its items, the live order for the rest, interleaved.
 
 use super::directives::{PATCH, StrategicError};
-use super::go;
+use crate::go;
 use serde_json::Value;
 
 /// The place of `item` in `list`, by merge key or, without one, by value.

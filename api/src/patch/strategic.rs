@@ -1,10 +1,10 @@
 //! Strategic merge patch: a merge patch that merges lists by key where the type says so.
 
 use super::directives::{
-    DELETE_FROM_PRIMITIVE_LIST, PATCH, RETAIN_KEYS, SET_ELEMENT_ORDER, StrategicError, field_of, go_type,
-    plain,
+    DELETE_FROM_PRIMITIVE_LIST, PATCH, RETAIN_KEYS, SET_ELEMENT_ORDER, StrategicError, field_of, plain,
 };
-use super::{go, order};
+use super::order;
+use crate::go;
 use crate::schema::{Field, Shape, table};
 use crate::status::Status;
 use serde_json::{Map, Value};
@@ -131,7 +131,7 @@ fn merge_ordered_lists<'p>(
 ) -> Merged<Vec<&'p str>> {
     let mut done = Vec::new();
     for (directive, order) in patch.iter().filter(|(key, _)| key.starts_with(SET_ELEMENT_ORDER)) {
-        let Value::Array(order) = order else { return Err(StrategicError::NoList(go_type(order))) };
+        let Value::Array(order) = order else { return Err(StrategicError::NoList(go::type_name(order))) };
         let name = field_of(directive, SET_ELEMENT_ORDER).ok_or(StrategicError::ElementOrder)?;
         let live = list_at(original, name)?;
         let patched = list_at(patch, name)?;
@@ -160,7 +160,7 @@ fn list_at<'a>(map: &'a Map<String, Value>, name: &str) -> Merged<Option<&'a [Va
     match map.get(name) {
         None => Ok(None),
         Some(Value::Array(list)) => Ok(Some(list)),
-        Some(other) => Err(StrategicError::NoList(go_type(other))),
+        Some(other) => Err(StrategicError::NoList(go::type_name(other))),
     }
 }
 
@@ -205,7 +205,7 @@ fn has_maps(original: &[Value], patch: &[Value]) -> Merged<bool> {
     if first.is_array() {
         return Err(StrategicError::ListOfLists);
     }
-    if items.any(|item| go_type(item) != go_type(first)) {
+    if items.any(|item| go::type_name(item) != go::type_name(first)) {
         let lists = [original, patch].map(|list| go::show(&Value::from(list.to_vec())));
         return Err(StrategicError::MixedList(format!("[{} {}]", lists[0], lists[1])));
     }

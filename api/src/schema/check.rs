@@ -2,6 +2,7 @@
 
 use super::table::{Field, Shape, Table, Type, table};
 use super::{FieldValidation, base64};
+use crate::go;
 use crate::quantity::Quantity;
 use crate::time;
 use serde_json::{Map, Value};
@@ -142,39 +143,6 @@ fn type_error(place: &Place<'_>, got: &str, wanted: &str) -> String {
     }
 }
 
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
-/// Go's kind of a decoded value.
-fn go_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Array(_) => "slice",
-        Value::Object(_) => "map",
-        other => go_type(other),
-    }
-}
-
-/// Go's type of a decoded value.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
 struct Checker<'t> {
     table: &'t Table,
     noting: bool,
@@ -215,24 +183,26 @@ pub(crate) fn check_with(
 }
 
 impl Checker<'_> {
-    fn wrong(&mut self, place: &Place<'_>, value: &Value, shape: &Shape, go: Option<&str>) {
+    fn wrong(&mut self, place: &Place<'_>, value: &Value, shape: &Shape, named: Option<&str>) {
         if self.wrong_type.is_some() {
             return;
         }
-        let wanted = self.go_name(shape, go);
+        let wanted = self.go_name(shape, named);
         self.wrong_type = Some(match (self.words, value, shape) {
             (Words::Decoder, Value::Number(n), Shape::Int32 | Shape::Int64) => {
                 type_error(place, &format!("number {n}"), &wanted)
             }
-            (Words::Decoder, _, _) => type_error(place, kind_of(value), &wanted),
+            (Words::Decoder, _, _) => type_error(place, go::json_kind(value), &wanted),
             (Words::Converter, _, Shape::Object(_)) => {
-                format!("cannot restore struct from: {}", go_kind(value))
+                format!("cannot restore struct from: {}", go::kind_name(value))
             }
             (Words::Converter, _, Shape::List(_) | Shape::Bytes) => {
-                format!("cannot restore slice from {}", go_kind(value))
+                format!("cannot restore slice from {}", go::kind_name(value))
             }
-            (Words::Converter, _, Shape::Map(_)) => format!("cannot restore map from {}", go_kind(value)),
-            (Words::Converter, _, _) => format!("cannot convert {} to {wanted}", go_type(value)),
+            (Words::Converter, _, Shape::Map(_)) => {
+                format!("cannot restore map from {}", go::kind_name(value))
+            }
+            (Words::Converter, _, _) => format!("cannot convert {} to {wanted}", go::type_name(value)),
         });
     }
 
@@ -254,7 +224,7 @@ impl Checker<'_> {
         });
     }
 
-    fn value(&mut self, place: &Place<'_>, shape: &Shape, go: Option<&str>, value: &mut Value) {
+    fn value(&mut self, place: &Place<'_>, shape: &Shape, named: Option<&str>, value: &mut Value) {
         match (shape, &mut *value) {
             (Shape::Object(id), Value::Object(map)) => {
                 let table = self.table;
@@ -266,7 +236,7 @@ impl Checker<'_> {
                         *value = zero(item);
                         continue;
                     }
-                    self.value(&Place::Index { parent: place, index }, item, go, value);
+                    self.value(&Place::Index { parent: place, index }, item, named, value);
                 }
             }
             (Shape::Map(item), Value::Object(map)) => {
@@ -275,7 +245,7 @@ impl Checker<'_> {
                         *value = zero(item);
                         continue;
                     }
-                    self.value(&Place::Key { parent: place, key }, item, go, value);
+                    self.value(&Place::Key { parent: place, key }, item, named, value);
                 }
             }
             (Shape::String, Value::String(_))
@@ -295,7 +265,7 @@ impl Checker<'_> {
             (Shape::Time | Shape::MicroTime | Shape::Quantity | Shape::IntOrString, _) => {
                 self.parsed(place, shape, value);
             }
-            (_, other) => self.wrong(place, other, shape, go),
+            (_, other) => self.wrong(place, other, shape, named),
         }
     }
 
@@ -313,11 +283,11 @@ impl Checker<'_> {
     }
 
     /// The type's name in Go.
-    fn go_name(&self, shape: &Shape, go: Option<&str>) -> String {
-        match (shape, go) {
-            (Shape::List(item), _) => format!("[]{}", self.go_name(item, go)),
+    fn go_name(&self, shape: &Shape, named: Option<&str>) -> String {
+        match (shape, named) {
+            (Shape::List(item), _) => format!("[]{}", self.go_name(item, named)),
             (Shape::Object(id), _) => self.table.get(*id).go_name().to_owned(),
-            (_, Some(go)) => go.to_owned(),
+            (_, Some(name)) => name.to_owned(),
             (Shape::Map(item), None) => format!("map[string]{}", self.go_name(item, None)),
             (Shape::String, None) => "string".to_owned(),
             (Shape::Int32, None) => "int32".to_owned(),
@@ -380,12 +350,12 @@ fn check_int_or_string(place: &Place<'_>, value: &Value) -> Result<(), String> {
         Value::String(_) => Ok(()),
         Value::Number(n) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => Ok(()),
         Value::Number(n) => Err(type_error(place, &format!("number {n}"), "int32")),
-        other => Err(type_error(place, kind_of(other), "int32")),
+        other => Err(type_error(place, go::json_kind(other), "int32")),
     }
 }
 
 fn canonical_time(place: &Place<'_>, shape: &Shape, value: &mut Value) -> Result<(), String> {
-    let Value::String(text) = &*value else { return Err(type_error(place, kind_of(value), "string")) };
+    let Value::String(text) = &*value else { return Err(type_error(place, go::json_kind(value), "string")) };
     let canonical = match shape {
         Shape::MicroTime => time::micros(time::parse_micros(text)?),
         _ => time::seconds(time::parse(text)?),

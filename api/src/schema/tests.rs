@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
 
 const POD: &str = "io.k8s.api.core.v1.Pod";
@@ -132,5 +133,61 @@ fn field_validation_values() {
         ("strict", None),
     ] {
         assert_eq!(FieldValidation::parse(text), wanted);
+    }
+}
+
+/// A value that mostly, but not always, fits the shape.
+fn fitting(shape: &'static Shape, depth: u32) -> BoxedStrategy<Value> {
+    let odd =
+        prop_oneof![Just(Value::Null), Just(json!(1)), Just(json!("x")), Just(json!([])), Just(json!({}))];
+    let fits = match shape {
+        _ if depth == 0 => Just(Value::Null).boxed(),
+        Shape::Object(id) => {
+            let fields = &table().get(*id).fields;
+            if fields.is_empty() {
+                return Just(json!({})).boxed();
+            }
+            let field = (0..fields.len()).prop_flat_map(move |i| {
+                fitting(&fields[i].shape, depth - 1).prop_map(move |value| (fields[i].name.to_owned(), value))
+            });
+            proptest::collection::vec(field, 0..4)
+                .prop_map(|f| Value::Object(f.into_iter().collect()))
+                .boxed()
+        }
+        Shape::List(item) => {
+            proptest::collection::vec(fitting(item, depth - 1), 0..3).prop_map(Value::Array).boxed()
+        }
+        Shape::Map(item) => proptest::collection::vec(("[a-c]", fitting(item, depth - 1)), 0..3)
+            .prop_map(|f| Value::Object(f.into_iter().collect()))
+            .boxed(),
+        Shape::Bool => any::<bool>().prop_map(Value::from).boxed(),
+        Shape::Int32 | Shape::Int64 | Shape::Double | Shape::IntOrString => {
+            (0..3).prop_map(Value::from).boxed()
+        }
+        Shape::Quantity => prop_oneof![Just(json!("1000m")), Just(json!("1.50")), Just(json!(2))].boxed(),
+        Shape::Time | Shape::MicroTime => Just(json!("2026-01-01T01:00:00.5+01:00")).boxed(),
+        Shape::Bytes => prop_oneof![Just(json!("YQ==")), Just(json!("YR==")), Just(json!(""))].boxed(),
+        Shape::String | Shape::Raw | Shape::Fields => prop_oneof![Just(json!("")), Just(json!("a"))].boxed(),
+    };
+    prop_oneof![20 => fits, 1 => odd].boxed()
+}
+
+proptest! {
+    #[test]
+    fn what_is_accepted_once_stays_as_it_is(object in fitting(table().shape_of(POD).unwrap(), 7)) {
+        let mut first = object.clone();
+        if decode(POD, &mut first, FieldValidation::Warn).is_ok() {
+            let mut second = first.clone();
+            prop_assert_eq!(decode(POD, &mut second, FieldValidation::Strict), Ok(Vec::new()));
+            prop_assert_eq!(&second, &first);
+            complete(POD, &mut second);
+            let full = second.clone();
+            complete(POD, &mut second);
+            prop_assert_eq!(&second, &full);
+            // What is added only to be sent is taken and completed to the same.
+            prop_assert_eq!(decode(POD, &mut second, FieldValidation::Strict), Ok(Vec::new()));
+            complete(POD, &mut second);
+            prop_assert_eq!(second, full);
+        }
     }
 }
