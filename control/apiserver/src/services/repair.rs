@@ -12,6 +12,7 @@ use crate::verbs::write::Owners;
 use http::HeaderMap;
 use keelson_api::identity::UserInfo;
 use keelson_api::meta;
+use keelson_api::status::Status;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -24,7 +25,7 @@ const ROUNDS: u8 = 2;
 
 /// Something that two services have.
 #[derive(Debug, PartialEq)]
-pub(super) struct Duplicate {
+pub struct Duplicate {
     pub service: Value,
     pub reason: &'static str,
     pub message: String,
@@ -43,13 +44,16 @@ pub async fn run(core: Arc<Core>) {
         }
         for duplicate in duplicates {
             tracing::warn!(service = %owner_of(&duplicate.service), "{}", duplicate.message);
-            report(&core, &duplicate).await;
+            // Best effort: the log has the same line.
+            if let Err(error) = report(&core, &duplicate).await {
+                tracing::warn!(%error, "the event of a doubly assigned address was not written");
+            }
         }
     }
 }
 
 /// One comparison: how many numbers were freed, and what two services have.
-pub(super) fn round(core: &Core) -> (usize, Vec<Duplicate>) {
+pub fn round(core: &Core) -> (usize, Vec<Duplicate>) {
     let snapshot = core.store.snapshot("services");
     let services: Vec<Value> =
         snapshot.range("", None).filter_map(|(_, stored)| form::parse(stored).ok()).collect();
@@ -91,14 +95,15 @@ pub(super) fn round(core: &Core) -> (usize, Vec<Duplicate>) {
     (freed, duplicates)
 }
 
-/// Writes the Event; it is best effort, the log has the same line.
-async fn report(core: &Arc<Core>, duplicate: &Duplicate) {
-    let Some(served) = core.catalog.core("events").cloned() else { return };
+/// Writes the Event.
+pub async fn report(core: &Arc<Core>, duplicate: &Duplicate) -> Result<(), Status> {
+    let Some(served) = core.catalog.core("events").cloned() else { return Ok(()) };
     let service = &duplicate.service;
     let now = crate::clock::timestamp();
     let namespace = meta::namespace(service).to_owned();
+    let name = format!("{}.{:016x}", meta::name(service), crate::clock::random());
     let event = json!({
-        "metadata": {"generateName": format!("{}.", meta::name(service)), "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "involvedObject": {
             "kind": "Service", "apiVersion": "v1", "namespace": namespace,
             "name": meta::name(service), "uid": meta::uid(service),
@@ -122,8 +127,6 @@ async fn report(core: &Arc<Core>, duplicate: &Duplicate) {
         headers: &headers,
         warnings: Vec::new(),
     };
-    if let Err(error) = create::store_new(&mut ctx, event, &WriteOptions::default(), Owners::Writer("")).await
-    {
-        tracing::warn!(%error, "the event of a doubly assigned address was not written");
-    }
+    create::store_new(&mut ctx, event, &WriteOptions::default(), Owners::Writer("")).await?;
+    Ok(())
 }

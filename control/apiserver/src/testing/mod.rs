@@ -5,6 +5,7 @@ mod by_hand;
 mod exchanges;
 mod kubelets;
 mod lists;
+mod repairs;
 mod tls;
 mod watches;
 
