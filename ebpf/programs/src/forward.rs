@@ -59,13 +59,16 @@ pub fn open(
 ) -> Result<Verdict, Reason> {
     state.to = state.flow.translated;
     judge(config, state.flow.policy_set, route, state)?;
+    // What cannot be carried out must not become a flow.
+    let portable = state.packet.has_port();
+    let turned = state.to.destination_port != state.packet.tuple.destination_port;
+    if (masquerade || turned) && !portable {
+        return Err(Reason::Protocol);
+    }
     if masquerade {
-        if !state.packet.has_port() {
-            return Err(Reason::Protocol);
-        }
         state.flow.translated.source = config.node;
     }
-    nat::open(config, state, masquerade)?;
+    nat::open(config, state, masquerade, portable)?;
     state.to = state.flow.translated;
     send(ctx, config, state, route)
 }

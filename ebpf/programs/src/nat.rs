@@ -7,9 +7,10 @@ use crate::state::State;
 use keelson_ebpf_abi::{Be16, Config, Flow, Reason, Tuple};
 
 /// Opens the flow of `state`. With `masquerade` the source port comes from the range that local sockets do
-/// not use; otherwise it is kept unless another flow has that answer.
+/// not use; otherwise it is kept unless another flow has that answer, and where there is none to change
+/// (`portable`) the flow is refused.
 #[inline(always)]
-pub fn open(config: &Config, state: &mut State, masquerade: bool) -> Result<(), Reason> {
+pub fn open(config: &Config, state: &mut State, masquerade: bool, portable: bool) -> Result<(), Reason> {
     let seed = mix(&state.packet.tuple);
     state.reply = state.flow;
     state.reply.translated = state.packet.tuple.reversed();
@@ -21,7 +22,7 @@ pub fn open(config: &Config, state: &mut State, masquerade: bool) -> Result<(), 
         }
         state.reply_key = state.flow.translated.reversed();
         claimed = claim(state);
-        if claimed != Err(Reason::NoNatPort) {
+        if claimed != Err(Reason::NoNatPort) || !portable {
             break;
         }
     }

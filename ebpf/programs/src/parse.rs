@@ -31,7 +31,7 @@ struct Ipv4Header {
     destination: u32,
 }
 
-/// The first bytes of a TCP header; of the others only the ports.
+/// A TCP header without its options.
 #[repr(C)]
 struct TcpHeader {
     source_port: u16,
@@ -40,6 +40,9 @@ struct TcpHeader {
     acknowledgement: u32,
     words: u8,
     flags: u8,
+    window: u16,
+    checksum: u16,
+    urgent: u16,
 }
 
 /// A UDP header; of an SCTP header as much.
@@ -111,13 +114,14 @@ pub fn ipv4(ctx: &TcContext, packet: &mut Packet) -> Result<(), Reason> {
     *packet = Packet::EMPTY;
     let header: Ipv4Header = ctx.load(ETHERNET_LEN as usize).map_err(|_| Reason::Malformed)?;
     let words = u32::from(header.version_and_words & 0x0f);
-    if header.version_and_words >> 4 != 4 || words < 5 {
+    let l4 = ETHERNET_LEN + words * 4;
+    if header.version_and_words >> 4 != 4 || words < 5 || ctx.len() < l4 {
         return Err(Reason::Malformed);
     }
     packet.tuple.source = Address::from_v4_word(header.source);
     packet.tuple.destination = Address::from_v4_word(header.destination);
     packet.tuple.protocol = header.protocol;
-    packet.l4 = ETHERNET_LEN + words * 4;
+    packet.l4 = l4;
     packet.fragment = header.fragment & IPV4_FRAGMENT != 0;
     if header.fragment & IPV4_FRAGMENT_OFFSET != 0 {
         return Ok(());

@@ -4,7 +4,7 @@
 use super::{Backend, Engine, EngineError};
 use crate::attachment::Attachments;
 use crate::backend::ebpf::{self, AttachError, Ebpf, Sizes};
-use crate::backend::iptables::Iptables;
+use crate::backend::iptables::{self, Iptables};
 use crate::netlink::{Netlink, NetlinkError, Route, TUNNEL_NAME, TUNNEL_OVERHEAD, TunnelMode, sysctl};
 use crate::tables::{Facts, Prefix, Views};
 use keelson_ebpf_abi::{Address, Config, Endpoint};
@@ -115,6 +115,7 @@ impl Engine {
             flags: Config::CHECK_TUNNEL,
         };
         let mut backend = choose(settings).await?;
+        leave_other(settings, &backend).await?;
         let mode = match backend {
             Backend::Ebpf(_) => TunnelMode::External,
             Backend::Iptables(_) => TunnelMode::Forwarding { vni: VNI },
@@ -202,6 +203,30 @@ async fn choose(settings: &Settings) -> Result<Backend, OpenError> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes out what an agent with the other backend has left. Which one it was is written down, because asking
+/// the kernel for iptables rules would have it load the tables.
+async fn leave_other(settings: &Settings, backend: &Backend) -> Result<(), OpenError> {
+    let path = settings.state_dir.join("backend");
+    let state = |source| OpenError::State { path: path.clone(), source };
+    let (now, other) = match backend {
+        Backend::Ebpf(_) => ("ebpf", "iptables"),
+        Backend::Iptables(_) => ("iptables", "ebpf"),
+    };
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    if before == other {
+        tracing::info!(from = other, to = now, "the backend changes");
+        match (backend, &settings.pins) {
+            (Backend::Ebpf(_), _) => iptables::remove_all().await.map_err(EngineError::from)?,
+            (Backend::Iptables(_), Some(pins)) => ebpf::remove_pins(pins, false).map_err(state)?,
+            (Backend::Iptables(_), None) => {}
+        }
+    }
+    if let (Backend::Ebpf(_), Some(pins)) = (backend, &settings.pins) {
+        ebpf::remove_pins(pins, true).map_err(state)?;
+    }
+    std::fs::create_dir_all(&settings.state_dir).and_then(|()| std::fs::write(&path, now)).map_err(state)
 }
 
 async fn fall_back(reason: &str) -> Result<Backend, OpenError> {

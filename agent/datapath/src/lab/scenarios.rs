@@ -274,7 +274,7 @@ fn what_add_gives_del_takes() {
     let cluster = Cluster::new(1, Mode::Ebpf);
     let links = || cluster.host(0).command(&["ip", "-br", "link"]);
     let pins = || {
-        let folder = cluster.nodes[0].bpffs.as_ref().unwrap().folder.path().join("keelson/v1/links");
+        let folder = cluster.nodes[0].bpffs.folder.path().join("keelson/v1/links");
         std::fs::read_dir(folder).unwrap().count()
     };
     let before = (links(), pins());
@@ -297,4 +297,38 @@ fn a_pod_cannot_speak_for_another() {
     a.namespace.ip("route replace default via 169.254.1.1 dev eth0 src 10.244.1.200");
     assert!(probe::tcp(&a.namespace, &format!("{}:8080", b.ip)).is_err());
     assert!(cluster.nodes[0].status().drops["spoofed"] > 0);
+}
+
+#[test]
+fn a_running_node_changes_its_backend() {
+    let mut cluster = Cluster::new(1, Mode::Iptables);
+    let (a, b) = (cluster.pod(0, "a"), cluster.pod(0, "b"));
+    let at_b = format!("{}:8080", b.ip);
+    let services: &[Shown<'_>] = &[("web", "10.96.1.1", 30_080, &[&at_b])];
+    for mode in [Mode::Iptables, Mode::Ebpf, Mode::Iptables, Mode::Ebpf] {
+        cluster.nodes[0].stop();
+        cluster.nodes[0].mode = mode;
+        cluster.nodes[0].start();
+        cluster.set_services(services);
+        check(&a.namespace, "10.96.1.1:80", &format!("b asked by {}", a.ip));
+        check(&a.namespace, &format!("{CLIENT}:80"), "outside asked by 192.168.7.1");
+        check_name(&cluster.client, "192.168.7.1:30080", "b");
+        let rules = cluster.host(0).command(&["iptables-save"]);
+        assert_eq!(rules.contains("KEELSON"), mode == Mode::Iptables, "{rules}");
+        assert_eq!(cluster.nodes[0].status().pods, 2);
+    }
+}
+
+#[test]
+fn networks_that_nobody_wants_are_collected() {
+    let cluster = Cluster::new(1, Mode::Ebpf);
+    let (a, b) = (cluster.pod(0, "a"), cluster.pod(0, "b"));
+    let wanted = a.key.clone();
+    let collect = move |engine: &mut crate::engine::Engine, runtime: &tokio::runtime::Runtime| {
+        runtime.block_on(engine.collect(|key| *key == wanted))
+    };
+    assert_eq!(cluster.nodes[0].with(collect), 1);
+    assert_eq!(cluster.nodes[0].status().pods, 1);
+    assert!(probe::tcp(&a.namespace, &format!("{}:8080", b.ip)).is_err());
+    check_name(cluster.host(0), &format!("{}:8080", a.ip), "a");
 }

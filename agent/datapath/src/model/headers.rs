@@ -64,7 +64,7 @@ fn address(bytes: &[u8], at: usize) -> Option<Address> {
 pub fn read(frame: &[u8]) -> Option<Headers> {
     let first = *frame.get(ETHERNET)?;
     let words = usize::from(first & 0x0f);
-    if first >> 4 != 4 || words < 5 || frame.len() < ETHERNET + 20 {
+    if first >> 4 != 4 || words < 5 || frame.len() < ETHERNET + words * 4 {
         return None;
     }
     let fragment = word(frame, ETHERNET + 6)?;
@@ -90,7 +90,7 @@ pub fn read(frame: &[u8]) -> Option<Headers> {
 fn read_transport(frame: &[u8], headers: &mut Headers) -> Option<()> {
     let at = headers.transport;
     let needed = match headers.tuple.protocol {
-        TCP => 16,
+        TCP => 20,
         UDP | SCTP | ICMP => 8,
         _ => return Some(()),
     };
@@ -154,22 +154,32 @@ pub fn fill_checksums(frame: &mut [u8], headers: &Headers) {
 
 /// The frame with its checksums checked and then blanked, so that the two forms of zero compare equal.
 pub fn normalised(frame: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let mut frame = frame.to_vec();
-    if word(&frame, 12) != Some(0x0800) {
-        return Ok(frame);
-    }
-    let Some(headers) = read(&frame) else { return Ok(frame) };
-    if fold(add(0, &frame[ETHERNET..headers.transport])) != 0xffff {
-        return Err("the IPv4 checksum is wrong");
-    }
-    frame[ETHERNET + 10..ETHERNET + 12].fill(0);
-    if let Some(field) = checksum_field(&frame, &headers) {
-        if fold(transport_sum(&frame, &headers)) != 0xffff {
+    if let Some(headers) = readable(frame) {
+        if fold(add(0, &frame[ETHERNET..headers.transport])) != 0xffff {
+            return Err("the IPv4 checksum is wrong");
+        }
+        let has_checksum = checksum_field(frame, &headers).is_some();
+        if has_checksum && fold(transport_sum(frame, &headers)) != 0xffff {
             return Err("the transport checksum is wrong");
         }
-        frame[field..field + 2].fill(0);
     }
-    Ok(frame)
+    Ok(blanked(frame))
+}
+
+/// The frame without its checksums.
+pub fn blanked(frame: &[u8]) -> Vec<u8> {
+    let mut blanked = frame.to_vec();
+    if let Some(headers) = readable(frame) {
+        blanked[ETHERNET + 10..ETHERNET + 12].fill(0);
+        if let Some(field) = checksum_field(frame, &headers) {
+            blanked[field..field + 2].fill(0);
+        }
+    }
+    blanked
+}
+
+fn readable(frame: &[u8]) -> Option<Headers> {
+    if word(frame, 12) == Some(0x0800) { read(frame) } else { None }
 }
 
 /// Where the transport checksum lies, if the packet has one that can be checked.

@@ -5,8 +5,10 @@
 //! flows in it do not expire.
 
 mod headers;
+#[cfg(test)]
+pub(crate) mod rows;
 
-pub use headers::{Headers, normalised, read, rewrite};
+pub use headers::{Headers, blanked, normalised, read, rewrite};
 
 use crate::tables::{ServicePort, Tables};
 use keelson_ebpf_abi::{Address, Be16, Endpoint, Hook, Peer, Reason, ServiceKey, Tuple};
@@ -58,6 +60,7 @@ pub trait Chance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Flow {
     translated: Tuple,
+    reply: bool,
     closing: bool,
 }
 
@@ -123,16 +126,16 @@ impl Model {
             _ => return Ok((Verdict::Pass, None)),
         }
         match (arrival.hook, read(arrival.packet)) {
-            (Hook::FromPod, Some(headers)) => self.from_pod(arrival.ifindex, &headers, chance),
-            (Hook::FromVxlan, Some(headers)) => self.from_vxlan(&headers, chance),
-            (Hook::FromOuter, Some(headers)) => self.from_outer(&headers, chance),
-            (Hook::ToOuter | Hook::ToPod, Some(headers)) => Ok(self.from_host(arrival.hook, &headers)),
+            (Hook::FromPod, Some(headers)) => self.pod_sends(arrival.ifindex, &headers, chance),
+            (Hook::FromVxlan, Some(headers)) => self.tunnel_delivers(&headers, chance),
+            (Hook::FromOuter, Some(headers)) => self.outside_sends(&headers, chance),
+            (Hook::ToOuter | Hook::ToPod, Some(headers)) => Ok(self.host_sends(arrival.hook, &headers)),
             (Hook::FromOuter | Hook::ToOuter, None) => Ok((Verdict::Pass, None)),
             _ => Err(Reason::Malformed),
         }
     }
 
-    fn from_pod(&mut self, ifindex: u32, headers: &Headers, chance: &mut dyn Chance) -> Way {
+    fn pod_sends(&mut self, ifindex: u32, headers: &Headers, chance: &mut dyn Chance) -> Way {
         let tuple = headers.tuple;
         match self.tables.endpoints.get(&tuple.source) {
             Some(sender) if sender.ifindex == ifindex => {}
@@ -150,7 +153,7 @@ impl Model {
         let mut translated = tuple;
         let service = self.service(&tuple);
         if let Some(service) = &service {
-            turn(&mut translated, service, chance)?;
+            turn(headers, &mut translated, service, chance)?;
             if translated.destination == tuple.source {
                 translated.source = self.tables.config.gateway;
             }
@@ -158,12 +161,12 @@ impl Model {
         match self.route(&translated.source, &translated.destination)? {
             Route::Host if service.is_none() => return Ok((Verdict::Pass, None)),
             Route::Outer => self.masquerade(headers, &mut translated, chance)?,
-            _ => self.claim(&tuple, &mut translated, chance)?,
+            _ => self.claim(headers, &mut translated, chance)?,
         }
         self.send(headers, translated)
     }
 
-    fn from_vxlan(&mut self, headers: &Headers, chance: &mut dyn Chance) -> Way {
+    fn tunnel_delivers(&mut self, headers: &Headers, chance: &mut dyn Chance) -> Way {
         let tuple = headers.tuple;
         if !headers.fragment
             && let Some(translated) = self.known(headers)
@@ -174,7 +177,7 @@ impl Model {
             Route::Pod(_) if headers.fragment => self.untracked(&tuple),
             Route::Pod(_) => {
                 let mut translated = tuple;
-                self.claim(&tuple, &mut translated, chance)?;
+                self.claim(headers, &mut translated, chance)?;
                 self.send(headers, translated)
             }
             Route::Host => Ok((Verdict::Pass, None)),
@@ -182,7 +185,7 @@ impl Model {
         }
     }
 
-    fn from_outer(&mut self, headers: &Headers, chance: &mut dyn Chance) -> Way {
+    fn outside_sends(&mut self, headers: &Headers, chance: &mut dyn Chance) -> Way {
         let tuple = headers.tuple;
         if tuple.destination != self.tables.config.node || headers.fragment {
             return Ok((Verdict::Pass, None));
@@ -194,19 +197,20 @@ impl Model {
             return Ok((Verdict::Pass, None));
         };
         let mut translated = tuple;
-        turn(&mut translated, &service, chance)?;
+        turn(headers, &mut translated, &service, chance)?;
         match self.route(&self.tables.config.node, &translated.destination)? {
             Route::Tunnel(_) | Route::Outer => self.masquerade(headers, &mut translated, chance)?,
-            Route::Pod(_) | Route::Host => self.claim(&tuple, &mut translated, chance)?,
+            Route::Pod(_) | Route::Host => self.claim(headers, &mut translated, chance)?,
         }
         self.send(headers, translated)
     }
 
     /// What the host's stack sends: only the answer of a flow that was translated is changed.
-    fn from_host(&mut self, hook: Hook, headers: &Headers) -> (Verdict, Option<Tuple>) {
+    fn host_sends(&mut self, hook: Hook, headers: &Headers) -> (Verdict, Option<Tuple>) {
         let own = hook == Hook::ToPod || headers.tuple.source == self.tables.config.node;
-        let answer = |model: &mut Self| if own && !headers.fragment { model.known(headers) } else { None };
-        (Verdict::Pass, answer(self))
+        let answers = self.flows.get(&headers.tuple).is_some_and(|flow| flow.reply);
+        let translated = if own && answers && !headers.fragment { self.known(headers) } else { None };
+        (Verdict::Pass, translated)
     }
 
     fn untracked(&self, tuple: &Tuple) -> Way {
@@ -255,38 +259,43 @@ impl Model {
         }
         translated.source = self.tables.config.node;
         translated.source_port = Be16::new(chance.port());
-        self.check_port(translated.source_port);
-        self.claim(&headers.tuple, translated, chance)
+        if !self.may_use(translated.source_port) {
+            return Err(Reason::NoNatPort);
+        }
+        self.claim(headers, translated, chance)
     }
 
     /// Opens a flow. Where another flow has the answer's tuple, another source port is taken.
     fn claim(
         &mut self,
-        tuple: &Tuple,
+        headers: &Headers,
         translated: &mut Tuple,
         chance: &mut dyn Chance,
     ) -> Result<(), Reason> {
+        let tuple = headers.tuple;
         let taken = |model: &Self, translated: &Tuple| {
             let other = model.flows.get(&translated.reversed());
             other.is_some_and(|flow| flow.translated != tuple.reversed())
         };
         if taken(self, translated) {
+            if !headers.opens_with_port() {
+                return Err(Reason::NoNatPort);
+            }
             translated.source_port = Be16::new(chance.port());
-            self.check_port(translated.source_port);
-            if taken(self, translated) {
+            if !self.may_use(translated.source_port) || taken(self, translated) {
                 return Err(Reason::NoNatPort);
             }
         }
-        let flow = |translated| Flow { translated, closing: false };
-        self.flows.insert(*tuple, flow(*translated));
-        self.flows.insert(translated.reversed(), flow(tuple.reversed()));
+        let flow = |translated, reply| Flow { translated, reply, closing: false };
+        self.flows.insert(translated.reversed(), flow(tuple.reversed(), true));
+        self.flows.insert(tuple, flow(*translated, false));
         Ok(())
     }
 
-    fn check_port(&self, port: Be16) {
+    /// Whether a port may be used for masquerading.
+    fn may_use(&self, port: Be16) -> bool {
         let config = &self.tables.config;
-        let offset = port.get().wrapping_sub(config.nat_first);
-        assert!(offset < config.nat_count, "{} is no port to masquerade with", port.get());
+        port.get().wrapping_sub(config.nat_first) < config.nat_count
     }
 
     fn route(&self, source: &Address, destination: &Address) -> Result<Route, Reason> {
@@ -327,14 +336,20 @@ impl Model {
     }
 }
 
-fn turn(translated: &mut Tuple, service: &ServicePort, chance: &mut dyn Chance) -> Result<(), Reason> {
+fn turn(
+    headers: &Headers,
+    translated: &mut Tuple,
+    service: &ServicePort,
+    chance: &mut dyn Chance,
+) -> Result<(), Reason> {
     if service.backends.is_empty() {
         return Err(Reason::NoBackend);
     }
     let backend = service.backends[chance.backend(&service.backends)];
     translated.destination = backend.address;
     translated.destination_port = backend.port;
-    Ok(())
+    let turned = backend.port != headers.tuple.destination_port;
+    if turned && !headers.opens_with_port() { Err(Reason::Protocol) } else { Ok(()) }
 }
 
 fn verdict(route: Route) -> Verdict {

@@ -7,7 +7,7 @@ use crate::verdict::{self, Verdict};
 use crate::{conntrack, csum, parse};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use keelson_ebpf_abi::{Config, Hook, Reason};
+use keelson_ebpf_abi::{Config, Flow, Hook, Reason};
 
 #[classifier]
 pub fn to_pod(ctx: TcContext) -> i32 {
@@ -25,10 +25,13 @@ fn judge(ctx: &TcContext, _config: &Config, state: &mut State) -> Result<Verdict
         return Ok(Verdict::Pass);
     }
     let now = conntrack::now();
-    if let Some(flow) = conntrack::find(&state.packet, now) {
-        conntrack::touch(flow, &state.packet, now);
-        state.to = flow.translated;
-        csum::rewrite(ctx, &state.packet, &state.to)?;
+    match conntrack::find(&state.packet, now) {
+        Some(flow) if flow.flags & Flow::REPLY != 0 => {
+            conntrack::touch(flow, &state.packet, now);
+            state.to = flow.translated;
+            csum::rewrite(ctx, &state.packet, &state.to)?;
+        }
+        _ => {}
     }
     Ok(Verdict::Pass)
 }

@@ -7,7 +7,7 @@ mod object;
 mod sys;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use links::AttachError;
 pub use object::{LoadError, Sizes};
@@ -242,13 +242,18 @@ impl Sweeper {
     }
 }
 
-/// Removes pins of other layouts: their links went over to ours when we attached.
-pub fn remove_other_layouts(pins: &Path) -> io::Result<()> {
+/// Removes pins: those of other layouts, whose hooks ours have taken over, or all of them.
+pub fn remove_pins(pins: &Path, keep_ours: bool) -> io::Result<()> {
     let ours = format!("v{}", keelson_ebpf_abi::LAYOUT);
-    for entry in std::fs::read_dir(pins)? {
+    let entries = match std::fs::read_dir(pins) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        if name.to_string_lossy().starts_with('v') && name != *ours {
+        let is_layout = name.to_string_lossy().starts_with('v');
+        if is_layout && !(keep_ours && name == *ours) {
             std::fs::remove_dir_all(entry.path())?;
         }
     }

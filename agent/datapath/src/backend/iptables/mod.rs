@@ -116,11 +116,11 @@ impl Iptables {
         self.routed = wanted;
         Ok(())
     }
+}
 
-    /// Takes the rules out again.
-    pub async fn close(self) -> Result<(), IptablesError> {
-        kernel::remove(&self.chains).await
-    }
+/// Takes all rules of ours out of the kernel.
+pub async fn remove_all() -> Result<(), IptablesError> {
+    kernel::remove(&kernel::service_chains().await?).await
 }
 
 fn by_node(key: &PeerKey, source: Address) -> Route {

@@ -1,0 +1,77 @@
+//! The programs against the rows and against the model, through BPF_PROG_TEST_RUN.
+
+mod random;
+mod rig;
+
+use crate::model::rows::{ROWS, play};
+use rig::Rig;
+
+#[test]
+fn the_programs_meet_every_row() {
+    let namespace = rig::namespace();
+    namespace.run(|| {
+        let mut rig = Rig::new();
+        for (name, lines) in ROWS {
+            rig.forget_flows();
+            let interfaces = rig.interfaces;
+            play(&mut rig, interfaces, name, lines);
+        }
+    });
+}
+
+#[test]
+fn programs_load_within_the_verifier_budget() {
+    let (programs, _maps) = super::object::load(None, rig::SIZES).unwrap_or_else(|error| panic!("{error}"));
+    let counts = programs.verified_instructions();
+    for (name, count) in &counts {
+        println!("{name}: {count} instructions verified");
+        assert!(*count <= 50_000, "{name} costs the verifier {count} instructions");
+    }
+    assert_eq!(counts.len(), super::object::PROGRAMS.len());
+}
+
+/// Prints what packets cost; it holds no number, machines differ.
+#[test]
+fn what_packets_cost() {
+    use crate::model::rows::Frame;
+    use keelson_ebpf_abi::Hook;
+    let namespace = rig::namespace();
+    namespace.run(|| {
+        let rig = Rig::untraced();
+        let mut arp = Frame::parse("udp 10.244.1.2:1 > 10.244.1.3:2", None).bytes();
+        arp[12..14].copy_from_slice(&[0x08, 0x06]);
+        let packets = [
+            ("floor (ARP passes)", arp),
+            ("pod to pod", Frame::parse("udp 10.244.1.2:1 > 10.244.1.3:2", None).bytes()),
+            ("pod to a pod elsewhere", Frame::parse("udp 10.244.1.2:1 > 10.244.2.5:2", None).bytes()),
+        ];
+        for (name, packet) in packets {
+            println!("{name}: {} ns", rig.cost_ns(Hook::FromPod, rig.interfaces.a, &packet));
+        }
+    });
+}
+
+#[test]
+fn a_full_table_refuses_new_flows_and_keeps_the_old() {
+    use crate::model::{
+        Verdict,
+        rows::{Frame, Judge},
+    };
+    use keelson_ebpf_abi::{Hook, Reason};
+    let namespace = rig::namespace();
+    namespace.run(|| {
+        let mut rig = Rig::with(super::Sizes { flows: 64, backends: 64 });
+        let mut send = |port: u16| {
+            let frame = Frame::parse(&format!("udp 10.244.1.2:{port} > 10.244.1.3:80"), None);
+            let ifindex = rig.interfaces.a;
+            let packet = frame.bytes();
+            rig.judge(crate::model::Arrival { hook: Hook::FromPod, ifindex, packet: &packet }).verdict
+        };
+        let opened = (1..=64).take_while(|port| matches!(send(*port), Verdict::Pod(_))).count() as u16;
+        assert!((20..=40).contains(&opened), "two entries per flow: {opened}");
+        assert_eq!(send(1_000), Verdict::Drop(Reason::FlowsFull));
+        for port in 1..=opened {
+            assert!(matches!(send(port), Verdict::Pod(_)), "flow {port} lives");
+        }
+    });
+}

@@ -1,0 +1,113 @@
+//! A node's programs and maps in a scratch namespace, fed packet by packet.
+
+use crate::backend::ebpf::sys::test_run;
+use crate::backend::ebpf::{Ebpf, Setup, Sizes};
+use crate::lab::Namespace;
+use crate::model::rows::{Interfaces, Judge, tables};
+use crate::model::{Arrival, Outcome, Verdict};
+use crate::tables::Tables;
+use keelson_ebpf_abi::{Address, Hook, REASONS, TraceVerdict};
+
+pub const SIZES: Sizes = Sizes { flows: 65_536, backends: 1_024 };
+const ACT_SHOT: i32 = 2;
+const ACT_UNSPEC: i32 = -1;
+const ACT_REDIRECT: i32 = 7;
+
+/// A namespace with the interfaces that packets come by and go to.
+pub fn namespace() -> Namespace {
+    let namespace = Namespace::new("rig");
+    for name in ["pod-a", "pod-b", "outer", "tunnel"] {
+        namespace.ip(&format!("link add {name} type veth peer name {name}-end"));
+        namespace.ip(&format!("link set {name} up"));
+    }
+    namespace
+}
+
+pub struct Rig {
+    pub interfaces: Interfaces,
+    pub tables: Tables,
+    ebpf: Ebpf,
+    cpu: usize,
+}
+
+impl Rig {
+    /// To be made on a thread in the namespace; it stays on one CPU from then on.
+    pub fn new() -> Self {
+        Self::with(SIZES)
+    }
+
+    /// Without the trace, as on a real node.
+    pub fn untraced() -> Self {
+        let mut rig = Self::new();
+        rig.tables.config.flags = 0;
+        rig.ebpf.apply(&rig.tables, 0).unwrap();
+        rig
+    }
+
+    pub fn with(sizes: Sizes) -> Self {
+        let index = |name: &str| nix::net::if_::if_nametoindex(name).unwrap();
+        let interfaces = Interfaces {
+            a: index("pod-a"),
+            b: index("pod-b"),
+            outer: index("outer"),
+            tunnel: index("tunnel"),
+        };
+        let tables = tables(interfaces);
+        let mut ebpf = Ebpf::open(&Setup { pins: None, cgroup_root: None, sizes }).unwrap();
+        ebpf.apply(&tables, 0).unwrap();
+        Self { interfaces, tables, ebpf, cpu: stay_here() }
+    }
+
+    pub fn forget_flows(&self) {
+        crate::backend::ebpf::flows::forget(&self.ebpf.maps.flows, |_| true).unwrap();
+    }
+
+    /// Mean time of one run over many of the same packet, nanoseconds.
+    pub fn cost_ns(&self, hook: Hook, ifindex: u32, packet: &[u8]) -> u32 {
+        let program = self.ebpf.programs.fd(hook).unwrap();
+        test_run::run(program, packet, ifindex, 0, 100_000).unwrap().duration_ns
+    }
+
+    fn traced(&self, hook: Hook) -> Verdict {
+        let trace = self.ebpf.maps.trace.get(0).unwrap()[self.cpu];
+        assert_eq!(trace.hook, hook.index());
+        let verdicts = [
+            TraceVerdict::Pass,
+            TraceVerdict::Drop,
+            TraceVerdict::Pod,
+            TraceVerdict::Tunnel,
+            TraceVerdict::Outer,
+        ];
+        match verdicts[trace.verdict as usize] {
+            TraceVerdict::Pass => Verdict::Pass,
+            TraceVerdict::Drop => Verdict::Drop(REASONS[trace.reason as usize]),
+            TraceVerdict::Pod => Verdict::Pod(trace.ifindex),
+            TraceVerdict::Tunnel => Verdict::Tunnel(Address::from_v4_word(trace.tunnel)),
+            TraceVerdict::Outer => Verdict::Outer,
+        }
+    }
+}
+
+impl Judge for Rig {
+    fn judge(&mut self, arrival: Arrival<'_>) -> Outcome {
+        let program = self.ebpf.programs.fd(arrival.hook).unwrap();
+        let ran = test_run::run(program, arrival.packet, arrival.ifindex, 0, 1).unwrap();
+        let verdict = self.traced(arrival.hook);
+        let action = match verdict {
+            Verdict::Pass => ACT_UNSPEC,
+            Verdict::Drop(_) => ACT_SHOT,
+            Verdict::Pod(_) | Verdict::Tunnel(_) | Verdict::Outer => ACT_REDIRECT,
+        };
+        assert_eq!(ran.action, action, "{verdict:?}");
+        Outcome { verdict, packet: ran.packet }
+    }
+}
+
+/// Keeps the thread on one CPU, whose per-CPU values can then be told from the others'.
+fn stay_here() -> usize {
+    let cpu = nix::sched::sched_getcpu().unwrap();
+    let mut set = nix::sched::CpuSet::new();
+    set.set(cpu).unwrap();
+    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).unwrap();
+    cpu
+}
