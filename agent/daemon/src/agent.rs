@@ -89,12 +89,8 @@ impl Agent {
         }
 
         install_plugin(&place.layout.cni_bin_dir)?;
-        // Serving certificates need a signer, not a data plane: both are on their way at once.
-        let serving = identities.establish_serving();
-        let datapath = Datapath::start(datapath_config(&config, &place), identities.client());
-        let (serving, datapath) = tokio::join!(serving, datapath);
-        let datapath = datapath?;
-        serving?;
+        let datapath = Datapath::start(datapath_config(&config, &place), identities.client()).await?;
+        // A serving certificate is approved for the addresses of a Node that exists, which the kubelet makes.
         tasks.spawn(keep_fresh(identities.clone()));
 
         let dns = Dns::start(dns_config(&config), identities.client()).await?;

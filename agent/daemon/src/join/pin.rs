@@ -84,7 +84,8 @@ impl ServerCertVerifier for Pinned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let pinned = |der: &&CertificateDer<'_>| <[u8; 32]>::from(Sha256::digest(der.as_ref())) == self.ca_sha256;
+        let pinned =
+            |der: &&CertificateDer<'_>| <[u8; 32]>::from(Sha256::digest(der.as_ref())) == self.ca_sha256;
         let foreign = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
         let ca = intermediates.iter().find(pinned).ok_or(foreign)?.clone().into_owned();
         let mut roots = rustls::RootCertStore::empty();

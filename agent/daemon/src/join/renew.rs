@@ -1,4 +1,5 @@
-//! Certificates are renewed at two thirds of their life, without a restart.
+//! The serving certificate is requested once the node is up; both certificates are renewed at two thirds of their
+//! life, without a restart.
 
 use super::identity::{Identities, Validity};
 use std::sync::Arc;
@@ -7,11 +8,17 @@ use tokio::time::sleep;
 
 /// Between two looks at the clock: a machine may have slept.
 const LOOK: Duration = Duration::from_secs(60);
+/// After a serving certificate was not to be had.
+const SERVING_RETRY: Duration = Duration::from_secs(2);
 /// After a renewal that failed.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Renews forever.
+/// Requests what is missing, then renews forever.
 pub async fn keep_fresh(identities: Arc<Identities>) {
+    while let Err(error) = identities.establish_serving().await {
+        tracing::warn!(%error, "no serving certificate yet: logs and exec have to wait");
+        sleep(SERVING_RETRY).await;
+    }
     loop {
         let now = jiff::Timestamp::now().as_second();
         let mut failed = false;
