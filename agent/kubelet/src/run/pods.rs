@@ -325,6 +325,11 @@ impl Loop {
             Ok((after, revision)) => entry.writer.written(after, revision),
             // Another pod of this name, or none: this one's status has no place any more.
             Err(error) if error.is_not_found() || error.is_conflict() => entry.writer.gone(),
+            // Repeating the same would get the same answer; the next change is tried again.
+            Err(error) if error.is_invalid() => {
+                tracing::warn!(pod = entry.machine.pod.key(), %error, "a status was refused");
+                entry.writer.gone();
+            }
             Err(error) => {
                 tracing::warn!(pod = entry.machine.pod.key(), %error, "a status was not written");
                 let host = Host { ips: &self.context.host_ips, now: now.wall };

@@ -117,7 +117,7 @@ impl Writer {
         }
     }
 
-    /// The object is gone: nothing is left to write.
+    /// The object is gone, or does not take this status: nothing is left to write.
     pub(super) fn gone(&mut self) {
         self.busy = false;
         self.wanted = None;

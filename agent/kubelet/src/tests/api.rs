@@ -1,12 +1,15 @@
 //! An API for tests. What it models: objects with resourceVersion, uid and generation; list and watch with
-//! `metadata.name` and `spec.nodeName` selectors; create, merge patch, strategic merge patch of a status
-//! (conditions by type, lists with `$patch: replace`), graceful deletion with uid precondition and finalizing
-//! delete at grace 0; TokenRequest. It checks no permission, defaults nothing and validates nothing.
+//! `metadata.name` and `spec.nodeName` selectors; create; patches, with the API server's own merging and its
+//! strict check of types and fields; graceful deletion with uid precondition and final delete at grace 0;
+//! TokenRequest. It checks no permission, defaults nothing and validates no values.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
+use keelson_api::patch::{Patch, PatchType};
+use keelson_api::schema::FieldValidation;
+use keelson_api::status::Status;
 use keelson_client::{ResponseBody, Transport, TransportError};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -156,8 +159,10 @@ impl Api {
                 if uid.is_some() && uid != object.pointer("/metadata/uid") {
                     return failure(409, "Conflict");
                 }
-                merge(&mut object, &body, content.contains("strategic"));
-                (200, self.store(&mut state, key, object))
+                match patched(&mut object, &key.0, content, &body) {
+                    Ok(()) => (200, self.store(&mut state, key, object)),
+                    Err(status) => (status.code, json!(status)),
+                }
             }
             Method::DELETE => self.delete(&mut state, key, &body),
             _ => failure(405, "MethodNotAllowed"),
@@ -227,40 +232,18 @@ fn list(state: &State, place: &Place, query: &str) -> Value {
     json!({"metadata": {"resourceVersion": state.revision.to_string()}, "items": items})
 }
 
-/// RFC 7386, and of strategic merge what a status needs.
-fn merge(target: &mut Value, patch: &Value, strategic: bool) {
-    let Some(patch) = patch.as_object() else {
-        *target = patch.clone();
-        return;
+/// Applies a patch as the API server does, and refuses what is not of the object's type.
+fn patched(object: &mut Value, plural: &str, content: &str, body: &Value) -> Result<(), Status> {
+    let type_name = match plural {
+        "pods" => "io.k8s.api.core.v1.Pod",
+        "nodes" => "io.k8s.api.core.v1.Node",
+        "leases" => "io.k8s.api.coordination.v1.Lease",
+        _ => "io.k8s.api.core.v1.Event",
     };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (name, value) in patch {
-        match value {
-            Value::Null => {
-                target.as_object_mut().unwrap().remove(name);
-            }
-            Value::Array(list) if strategic && name == "conditions" => {
-                let held = target[name].as_array().cloned().unwrap_or_default();
-                target[name] = Value::Array(merge_by_type(held, list));
-            }
-            Value::Array(list) if strategic && list.first().is_some_and(|f| f.get("$patch").is_some()) => {
-                target[name] = list[1..].to_vec().into();
-            }
-            _ => merge(&mut target[name], value, strategic),
-        }
-    }
-}
-
-fn merge_by_type(mut held: Vec<Value>, patch: &[Value]) -> Vec<Value> {
-    for item in patch {
-        match held.iter_mut().find(|h| h["type"] == item["type"]) {
-            Some(found) => merge(found, item, true),
-            None => held.push(item.clone()),
-        }
-    }
-    held
+    let kind = PatchType::from_content_type(content).ok_or_else(Status::unauthorized)?;
+    let patch = Patch::parse(kind, body.to_string().as_bytes())?;
+    *object = patch.apply(object, type_name, FieldValidation::Strict)?.object;
+    Ok(())
 }
 
 impl Transport for Api {
