@@ -102,7 +102,7 @@ pub(super) fn keeps(text: &str) -> bool {
     let digits = || whole.iter().chain(pieces.fraction);
     match format {
         Format::Binary => {
-            let precise = 15 - whole.len() as i32 - exponent * 3 / 10 - 1 >= 0;
+            let precise = (whole.len() as i32) + exponent * 3 / 10 < 15;
             let low_bits =
                 whole.iter().fold(0_u64, |sum, b| sum.wrapping_mul(10).wrapping_add(u64::from(b - b'0')));
             pieces.fraction.is_empty() && precise && low_bits & 7 != 0
