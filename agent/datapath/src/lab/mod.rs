@@ -9,8 +9,8 @@ mod probe;
 mod scenarios;
 
 pub use cgroup::Cgroup;
-pub use namespace::{Namespace, wire};
-pub use node::LabNode;
+pub use namespace::{Namespace, switch, wire};
+pub use node::{BpfFs, LabNode};
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -41,7 +41,7 @@ impl LabNode {
             namespace,
             cgroup: Cgroup::new(),
             state: tempfile::tempdir().unwrap(),
-            bpffs: BpfFs::mount(),
+            bpffs: BpfFs::mount_at("bpf"),
             name: name.to_owned(),
             ip: ip.to_owned(),
             mode,
@@ -59,7 +59,7 @@ impl LabNode {
             node: address(&self.ip),
             outer_interface: None,
             state_dir: self.state.path().to_owned(),
-            pins: Some(self.bpffs.folder.path().join("keelson")),
+            pins: Some(self.bpffs.folder.path().join("bpf/keelson")),
             cgroup_root: Some(self.cgroup.path.clone()),
             cluster: "10.244.0.0/16".parse().unwrap(),
             services: "10.96.0.0/12".parse().unwrap(),
@@ -139,23 +139,26 @@ impl Drop for LabNode {
     }
 }
 
-/// A bpffs of its own.
+/// A folder with a bpffs in it.
 pub struct BpfFs {
     pub folder: TempDir,
+    mount: std::path::PathBuf,
 }
 
 impl BpfFs {
-    pub fn mount() -> Self {
+    /// Mounts one under a name in a new folder.
+    pub fn mount_at(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let mount = folder.path().join(name);
+        std::fs::create_dir(&mount).unwrap();
         let none: Option<&str> = None;
-        nix::mount::mount(Some("bpf"), folder.path(), Some("bpf"), nix::mount::MsFlags::empty(), none)
-            .unwrap();
-        Self { folder }
+        nix::mount::mount(Some("bpf"), &mount, Some("bpf"), nix::mount::MsFlags::empty(), none).unwrap();
+        Self { folder, mount }
     }
 }
 
 impl Drop for BpfFs {
     fn drop(&mut self) {
-        let _ = nix::mount::umount2(self.folder.path(), nix::mount::MntFlags::MNT_DETACH);
+        let _ = nix::mount::umount2(&self.mount, nix::mount::MntFlags::MNT_DETACH);
     }
 }

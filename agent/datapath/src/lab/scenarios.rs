@@ -1,8 +1,7 @@
 //! Whole nodes on the real kernel: what an application sees, on both backends.
 
-use super::namespace::switch;
 use super::node::Pod;
-use super::{LabNode, Namespace, probe, wire};
+use super::{LabNode, Namespace, probe, switch, wire};
 use crate::engine::Mode;
 use crate::tables::Views;
 use crate::tables::tests::{node, service, slice};
@@ -274,7 +273,7 @@ fn what_add_gives_del_takes() {
     let cluster = Cluster::new(1, Mode::Ebpf);
     let links = || cluster.host(0).command(&["ip", "-br", "link"]);
     let pins = || {
-        let folder = cluster.nodes[0].bpffs.folder.path().join("keelson/v1/links");
+        let folder = cluster.nodes[0].bpffs.folder.path().join("bpf/keelson/v1/links");
         std::fs::read_dir(folder).unwrap().count()
     };
     let before = (links(), pins());
@@ -331,4 +330,35 @@ fn networks_that_nobody_wants_are_collected() {
     assert_eq!(cluster.nodes[0].status().pods, 1);
     assert!(probe::tcp(&a.namespace, &format!("{}:8080", b.ip)).is_err());
     check_name(cluster.host(0), &format!("{}:8080", a.ip), "a");
+}
+
+/// Prints how long ADD takes; it holds no number, machines differ.
+#[test]
+fn what_add_takes() {
+    let cluster = Cluster::new(1, Mode::Ebpf);
+    let sandbox = |namespace: &Namespace| crate::cni::Sandbox {
+        key: crate::attachment::Key { container_id: namespace.name.clone(), ifname: "eth0".to_owned() },
+        netns: namespace.path(),
+        pod_namespace: String::new(),
+        pod_name: String::new(),
+    };
+    let namespaces: Vec<_> = (0..40).map(|_| Namespace::new("pod")).collect();
+    let sandboxes: Vec<_> = namespaces.iter().map(sandbox).collect();
+    let mut times = cluster.nodes[0].with(move |engine, runtime| {
+        let mut times = Vec::new();
+        for sandbox in &sandboxes {
+            let begun = std::time::Instant::now();
+            runtime.block_on(engine.add(sandbox)).unwrap();
+            times.push(begun.elapsed());
+        }
+        times
+    });
+    times.sort();
+    println!(
+        "ADD: median {:?}, worst of {} {:?}",
+        times[times.len() / 2],
+        times.len(),
+        times.last().unwrap()
+    );
+    assert_eq!(cluster.nodes[0].status().pods, times.len());
 }
