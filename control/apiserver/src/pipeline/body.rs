@@ -4,27 +4,63 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use keelson_api::status::Status;
+use std::time::Duration;
 
 /// The most bytes of a request body.
 pub const MAX_BODY: usize = 3 * 1024 * 1024;
 
-/// Reads a whole body, or refuses it as soon as it is known to be too big.
-pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Status> {
+/// Bytes of a body that is too big which are still taken, so that its sender gets to read the refusal instead
+/// of a broken connection.
+const DRAIN: usize = 32 * 1024 * 1024;
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Reads a whole body, or refuses one that is too big.
+pub async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, Status> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
+        return Err(refuse(body).await);
     }
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if is_limit(error.as_ref()) => Err(too_large()),
-        Err(error) => Err(Status::bad_request(format!("unable to read the request body: {error}"))),
+    // Most bodies come in one piece, which is then not copied.
+    let mut first = Bytes::new();
+    let mut rest = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| Status::bad_request(format!("unable to read the request body: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + rest.len() + data.len() > MAX_BODY {
+            drop((first, rest));
+            return Err(refuse(body).await);
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+                first = Bytes::new();
+            }
+            rest.extend_from_slice(&data);
+        }
     }
+    Ok(if rest.is_empty() { first } else { Bytes::from(rest) })
 }
 
-fn is_limit(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<LengthLimitError>() || error.source().is_some_and(is_limit)
+/// Takes in what is still coming, for a while, and words the refusal.
+async fn refuse(mut body: Body) -> Status {
+    let drain = async {
+        let mut left = DRAIN;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whether it was all of it makes no difference to the answer.
+    let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
+    too_large()
 }
 
 fn too_large() -> Status {
@@ -54,5 +90,12 @@ mod tests {
         check(0, true).await;
         check(MAX_BODY, true).await;
         check(MAX_BODY + 1, false).await;
+    }
+
+    #[tokio::test]
+    async fn pieces_are_joined() {
+        let pieces = ["ab", "cd", "", "e"].map(|piece| Ok::<_, std::convert::Infallible>(Bytes::from(piece)));
+        let body = Body::from_stream(futures::stream::iter(pieces));
+        assert_eq!(read(&HeaderMap::new(), body).await.expect("small"), "abcde");
     }
 }
