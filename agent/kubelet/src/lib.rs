@@ -8,6 +8,7 @@ mod actions;
 mod cgroup;
 mod clock;
 mod config;
+mod credentials;
 mod cri;
 mod env;
 mod event;

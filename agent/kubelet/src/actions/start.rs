@@ -1,6 +1,7 @@
 //! Starts one container: environment, image, files, then the runtime's two calls.
 
 use super::{Context, exit, mounts, sandbox};
+use crate::credentials;
 use crate::cri::container::{ContainerInputs, config};
 use crate::cri::observe::container_seen;
 use crate::cri::security::check_non_root;
@@ -202,18 +203,39 @@ async fn ensure_image(
     }
     context.record(pod, false, "Pulling", format!("Pulling image \"{}\"", spec.image), named);
     let begun = Instant::now();
-    let pull = context.cri.pull_image(&spec.image, None);
-    let Some(pulled) = cancel.run_until_cancelled(pull).await else {
+    let Some(pulled) = cancel.run_until_cancelled(pull(context, pod, &spec.image)).await else {
         return Err(Failure::new("ErrImagePull", "the pod is being deleted"));
     };
     if let Err(error) = pulled {
         let message = format!("Failed to pull image \"{}\": {error}", spec.image);
         context.record(pod, true, "Failed", message, named);
-        return Err(Failure::new("ErrImagePull", error.to_string()));
+        return Err(Failure::new("ErrImagePull", error));
     }
     let message =
         format!("Successfully pulled image \"{}\" in {}ms", spec.image, begun.elapsed().as_millis());
     context.record(pod, false, "Pulled", message, named);
     let pulled = look().await?;
     pulled.ok_or_else(|| Failure::new("ErrImagePull", "the image is not there after its pull"))
+}
+
+/// Pulls with each of the pod's credentials for the registry, without any when there are none.
+async fn pull(context: &Context, pod: &Pod, image: &str) -> Result<(), String> {
+    let mut secrets = Vec::new();
+    for reference in &pod.spec.image_pull_secrets {
+        // A pull secret that is missing is no error: the image may be public.
+        secrets.extend(context.references.secret(&pod.meta.namespace, &reference.name).await?);
+    }
+    let mut auths: Vec<_> =
+        credentials::for_image(image, secrets.iter().map(|s| &**s)).into_iter().map(Some).collect();
+    if auths.is_empty() {
+        auths.push(None);
+    }
+    let mut last = String::new();
+    for auth in auths {
+        match context.cri.pull_image(image, auth).await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(last)
 }

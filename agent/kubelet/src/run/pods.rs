@@ -415,6 +415,7 @@ fn references(pod: &Pod) -> BTreeSet<Reference> {
         add(Kind::ConfigMap, config_maps);
         add(Kind::Secret, secrets);
     }
+    add(Kind::Secret, pod.spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect());
     for volume in &pod.spec.volumes {
         let wants = volume::payload::wants(volume);
         add(Kind::ConfigMap, wants.config_maps);

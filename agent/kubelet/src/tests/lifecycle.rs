@@ -22,7 +22,7 @@ async fn a_pod_runs_and_goes_without_a_trace() {
     assert!(container["containerID"].as_str().unwrap().starts_with("containerd://"), "{container}");
     assert_eq!((&container["ready"], &container["started"]), (&json!(true), &json!(true)));
     assert_eq!(condition(&status, "PodReadyToStartContainers"), "True");
-    assert_eq!(stage.log("a", "c", 0), "hello a\n");
+    eventually("the log", || stage.log("a", "c", 0) == "hello a\n").await;
     stage.api.delete_pod("default", "a", 1);
     stage.until_gone("a", 10).await;
     let dir = &stage.containerd.dir;

@@ -16,6 +16,13 @@ async fn readiness_comes_and_goes_and_liveness_restarts() {
         {"name": "c", "command": ["sh", "-c", "touch /tmp/alive; sleep 3; rm /tmp/alive; exec sleep 1000"],
          "startupProbe": {"periodSeconds": 1, "exec": {"command": ["test", "-e", "/tmp/alive"]}},
          "livenessProbe": {"periodSeconds": 1, "failureThreshold": 1, "exec": {"command": ["cat", "/tmp/alive"]}}}]}));
+    stage.pod(
+        "slow",
+        json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": [
+        {"name": "c", "command": ["sleep", "1000"],
+         "livenessProbe": {"periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 1,
+                           "exec": {"command": ["sleep", "600"]}}}]}),
+    );
     let status = stage.until_ready("web").await;
     let id = status["containerStatuses"][0]["containerID"].as_str().unwrap().replace("containerd://", "");
     stage.containerd.ctr(&["tasks", "exec", "--exec-id", "x", &id, "rm", "/www/ok"]);
@@ -26,6 +33,9 @@ async fn readiness_comes_and_goes_and_liveness_restarts() {
     let readiness = "Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 404";
     eventually("the readiness event", || recorded("web", readiness)).await;
     stage.until("exec", 15, |s| s["containerStatuses"][0]["restartCount"] == 1).await;
+    stage.until("slow", 15, |s| s["containerStatuses"][0]["restartCount"] == 1).await;
+    let timed_out = "Unhealthy: Liveness probe failed: command timed out: \"sleep 600\" timed out after 1s";
+    eventually("the timeout", || recorded("slow", timed_out)).await;
     eventually("the liveness event", || recorded("exec", "Unhealthy: Liveness probe failed: ")).await;
     let killing = "Killing: Container c failed liveness probe, will be restarted";
     eventually("the killing", || recorded("exec", killing)).await;
