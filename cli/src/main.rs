@@ -10,13 +10,13 @@ mod process;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// The name under which containerd runs the CNI plugin: a link to this binary.
-const CNI_NAME: &str = "keelson-cni";
-
 fn main() -> ExitCode {
-    let name = std::env::args_os().next().unwrap_or_default();
-    if std::path::Path::new(&name).file_name().is_some_and(|name| name == CNI_NAME) {
-        return keelson_cni::main();
+    let called = std::env::args_os().next().unwrap_or_default();
+    // The names under which containerd runs CNI plugins: links to this binary.
+    match std::path::Path::new(&called).file_name().and_then(|name| name.to_str()) {
+        Some("keelson-cni") => return keelson_cni::main(),
+        Some("loopback") => return keelson_cni::loopback::main(),
+        _ => {}
     }
     let arguments = arguments::Arguments::parse();
     logging::start(&arguments.log);

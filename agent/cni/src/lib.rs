@@ -7,6 +7,7 @@
 
 mod environment;
 mod exchange;
+pub mod loopback;
 
 use environment::Invocation;
 use keelson_proto::cni::{Error, MESSAGE_MAX, Reply, VERSIONS, code};

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
-/// The name by which containerd runs the CNI plugin.
-const CNI_PLUGIN: &str = "keelson-cni";
+/// The names by which containerd runs CNI plugins: ours, and the one that it always asks for `lo`.
+const CNI_PLUGINS: [&str; 2] = ["keelson-cni", "loopback"];
 /// UDP threads of the DNS server.
 const DNS_THREADS: usize = 2;
 
@@ -88,7 +88,9 @@ impl Agent {
             tasks.spawn(async move { containerd.keep_running().await });
         }
 
-        install_plugin(&place.layout.cni_bin_dir)?;
+        for plugin in CNI_PLUGINS {
+            install_plugin(&place.layout.cni_bin_dir, plugin)?;
+        }
         let datapath = Datapath::start(datapath_config(&config, &place), identities.client()).await?;
         // A serving certificate is approved for the addresses of a Node that exists, which the kubelet makes.
         tasks.spawn(keep_fresh(identities.clone()));
@@ -122,15 +124,15 @@ async fn start_runtime(config: &AgentConfig, place: &Place) -> Result<Option<Arc
 }
 
 /// The plugin is this very binary under another name.
-fn install_plugin(dir: &Path) -> Result<(), AgentError> {
-    let link: PathBuf = dir.join(CNI_PLUGIN);
+fn install_plugin(dir: &Path, name: &str) -> Result<(), AgentError> {
+    let link: PathBuf = dir.join(name);
     let install = || {
         let program = std::env::current_exe()?;
         std::fs::create_dir_all(dir)?;
         if std::fs::read_link(&link).is_ok_and(|to| to == program) {
             return Ok(());
         }
-        let beside = dir.join(".keelson-cni.new");
+        let beside = dir.join(format!(".{name}.new"));
         let _ = std::fs::remove_file(&beside);
         symlink(&program, &beside)?;
         std::fs::rename(&beside, &link)
