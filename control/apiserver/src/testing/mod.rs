@@ -1,8 +1,9 @@
 //! The harness of the crate's tests: a whole server on a real store in a directory of its own, driven in process.
 
 mod behaviour;
-mod by_hand;
+
 mod exchanges;
+mod kubectls;
 mod kubelets;
 mod lists;
 mod repairs;
