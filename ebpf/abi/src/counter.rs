@@ -30,8 +30,6 @@ counted! {
     Hook, HOOKS:
     /// A packet that a pod sends, at the host side of its veth.
     FromPod = "from_pod",
-    /// A packet that the host's stack sends to a pod.
-    ToPod = "to_pod",
     /// A packet out of the tunnel.
     FromVxlan = "from_vxlan",
     /// A packet into the tunnel.

@@ -62,7 +62,7 @@ pub fn for_host(ctx: &TcContext) {
 pub fn run(ctx: &TcContext, hook: Hook, judge: Judge) -> i32 {
     count(hook);
     let (Some(config), Some(state)) = (crate::lookup::config(), maps::SCRATCH.get_ptr_mut(0)) else {
-        if matches!(hook, Hook::FromOuter | Hook::ToOuter | Hook::ToPod) {
+        if matches!(hook, Hook::FromOuter | Hook::ToOuter) {
             return ACT_UNSPEC;
         }
         count_refusal(Reason::NotReady);
@@ -74,12 +74,12 @@ pub fn run(ctx: &TcContext, hook: Hook, judge: Judge) -> i32 {
     if config.flags & Config::TRACE != 0 {
         trace(config, hook, verdict, state);
     }
-    act(config, state, verdict)
+    act(config, hook, state, verdict)
 }
 
 /// Carries out a verdict and returns what the kernel wants to hear.
 #[inline(always)]
-fn act(config: &Config, state: &State, verdict: Result<Verdict, Reason>) -> i32 {
+fn act(config: &Config, hook: Hook, state: &State, verdict: Result<Verdict, Reason>) -> i32 {
     let action = match verdict {
         Ok(Verdict::Pass) => return ACT_UNSPEC,
         Err(reason) => {
@@ -87,6 +87,8 @@ fn act(config: &Config, state: &State, verdict: Result<Verdict, Reason>) -> i32 
             return ACT_SHOT;
         }
         // SAFETY: helpers with scalar arguments; no parameters means the kernel resolves the neighbour.
+        // What the host sends is not arriving anywhere, so it takes the way through the veth.
+        Ok(Verdict::Pod) if hook == Hook::ToVxlan => unsafe { bpf_redirect(state.hop.ifindex, 0) },
         Ok(Verdict::Pod) => unsafe { bpf_redirect_peer(state.hop.ifindex, 0) },
         Ok(Verdict::Tunnel) => unsafe { bpf_redirect(config.vxlan_ifindex, 0) },
         Ok(Verdict::Outer) => unsafe { bpf_redirect_neigh(config.outer_ifindex, ptr::null_mut(), 0, 0) },

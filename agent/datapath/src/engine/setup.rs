@@ -6,7 +6,7 @@ use crate::attachment::Attachments;
 use crate::backend::ebpf::{self, AttachError, Ebpf, Sizes};
 use crate::backend::iptables::{self, Iptables};
 use crate::netlink::{Netlink, NetlinkError, Route, TUNNEL_NAME, TUNNEL_OVERHEAD, TunnelMode, sysctl};
-use crate::tables::{Facts, Prefix, Views};
+use crate::tables::{Facts, GATEWAY, Prefix, Views};
 use keelson_ebpf_abi::{Address, Config, Endpoint};
 use std::collections::BTreeMap;
 use std::io;
@@ -133,6 +133,9 @@ impl Engine {
             // What the host sends to pods elsewhere; each node's range leads by the programs.
             let route = Route::direct(settings.cluster, Some(settings.node));
             netlink.set_route(tunnel.index, &route).await?;
+            // What the host answers to a pod that reached it by a service.
+            let gateway = Prefix::host(Address::from_bytes(GATEWAY));
+            netlink.set_route(tunnel.index, &Route::direct(gateway, Some(settings.node))).await?;
         }
         let folder = settings.state_dir.join("attachments");
         let (attachments, unreadable) =

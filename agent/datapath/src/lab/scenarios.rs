@@ -107,7 +107,8 @@ fn one_node(mode: Mode) {
     // Services: a pod's, the asking pod's own, a host process's, one outside the cluster.
     check(&a.namespace, "10.96.1.1:80", &format!("b asked by {}", a.ip));
     check_name(&b.namespace, "10.96.1.1:80", "b");
-    check(&a.namespace, "10.96.1.3:80", &format!("n1 asked by {}", a.ip));
+    check_name(&a.namespace, "10.96.1.3:80", "n1");
+    check_name(&b.namespace, "10.96.1.3:80", "n1");
     check(&a.namespace, "10.96.1.4:80", "outside asked by 192.168.7.1");
     // NodePorts: from a pod, from outside, for a host process.
     check_name(&a.namespace, "192.168.7.1:30080", "b");

@@ -122,14 +122,15 @@ impl Model {
             (_, 0x0800) => {}
             (Hook::FromPod, 0x0806) => return Ok((Verdict::Pass, None)),
             (Hook::FromPod, 0x86dd) => return Err(Reason::Ipv6),
-            (Hook::FromPod | Hook::FromVxlan, _) => return Err(Reason::Protocol),
+            (Hook::FromPod | Hook::FromVxlan | Hook::ToVxlan, _) => return Err(Reason::Protocol),
             _ => return Ok((Verdict::Pass, None)),
         }
         match (arrival.hook, read(arrival.packet)) {
             (Hook::FromPod, Some(headers)) => self.pod_sends(arrival.ifindex, &headers, chance),
             (Hook::FromVxlan, Some(headers)) => self.tunnel_delivers(&headers, chance),
             (Hook::FromOuter, Some(headers)) => self.outside_sends(&headers, chance),
-            (Hook::ToOuter | Hook::ToPod, Some(headers)) => Ok(self.host_sends(arrival.hook, &headers)),
+            (Hook::ToOuter, Some(headers)) => Ok(self.host_sends(&headers)),
+            (Hook::ToVxlan, Some(headers)) => self.host_sends_to_pods(&headers),
             (Hook::FromOuter | Hook::ToOuter, None) => Ok((Verdict::Pass, None)),
             _ => Err(Reason::Malformed),
         }
@@ -154,7 +155,7 @@ impl Model {
         let service = self.service(&tuple);
         if let Some(service) = &service {
             turn(headers, &mut translated, service, chance)?;
-            if translated.destination == tuple.source {
+            if [tuple.source, self.tables.config.node].contains(&translated.destination) {
                 translated.source = self.tables.config.gateway;
             }
         }
@@ -205,12 +206,25 @@ impl Model {
         self.send(headers, translated)
     }
 
-    /// What the host's stack sends: only the answer of a flow that was translated is changed.
-    fn host_sends(&mut self, hook: Hook, headers: &Headers) -> (Verdict, Option<Tuple>) {
-        let own = hook == Hook::ToPod || headers.tuple.source == self.tables.config.node;
+    /// What the host's stack sends out: only the answer of a flow that was translated is changed.
+    fn host_sends(&mut self, headers: &Headers) -> (Verdict, Option<Tuple>) {
+        let own = headers.tuple.source == self.tables.config.node;
         let answers = self.flows.get(&headers.tuple).is_some_and(|flow| flow.reply);
         let translated = if own && answers && !headers.fragment { self.known(headers) } else { None };
         (Verdict::Pass, translated)
+    }
+
+    /// What the host's stack sends towards the tunnel: to pods elsewhere, or the answer to a pod that asked
+    /// from its gateway's address.
+    fn host_sends_to_pods(&mut self, headers: &Headers) -> Way {
+        if headers.tuple.destination == self.tables.config.gateway {
+            let translated = self.known(headers).ok_or(Reason::NoPod)?;
+            return self.send(headers, translated);
+        }
+        match self.tables.peer(headers.tuple.destination) {
+            Some(peer) if peer.kind == Peer::PODS || peer.kind == Peer::NODE => Ok((Verdict::Pass, None)),
+            _ => Err(Reason::NoPod),
+        }
     }
 
     fn untracked(&self, tuple: &Tuple) -> Way {

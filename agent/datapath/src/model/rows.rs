@@ -111,7 +111,7 @@ fn hook(interfaces: Interfaces, place: &str) -> (Hook, u32) {
     match place {
         "from a" => (Hook::FromPod, interfaces.a),
         "from b" => (Hook::FromPod, interfaces.b),
-        "to a" => (Hook::ToPod, interfaces.a),
+        "to tunnel" => (Hook::ToVxlan, interfaces.tunnel),
         "from tunnel" => (Hook::FromVxlan, interfaces.tunnel),
         "from outside" => (Hook::FromOuter, interfaces.outer),
         "to outside" => (Hook::ToOuter, interfaces.outer),

@@ -104,6 +104,8 @@ impl Netlink {
 
     async fn configure_outside(&self, link: &PodLink) -> Result<Interface, NetlinkError> {
         sysctl::no_ipv6(&link.host_name);
+        // A pod that reaches this host by a service does so from its gateway's address.
+        let _ = sysctl::set(&format!("ipv4/conf/{}/rp_filter", link.host_name), "0");
         let interface = self.interface(&link.host_name).await?;
         self.set_up(&link.host_name, interface.index).await?;
         self.set_neighbour(interface.index, link.address, link.mac).await?;

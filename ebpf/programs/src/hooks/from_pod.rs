@@ -66,8 +66,9 @@ fn choose(config: &Config, state: &mut State) -> Result<(), Reason> {
     };
     let backend = lookup::backend(service, lookup::any_number()).ok_or(Reason::NoBackend)?;
     forward::turn(state, service, backend);
-    // A pod that reaches itself must see another sender, or it would answer past us.
-    if backend.address == state.packet.tuple.source {
+    // Who would answer past us must see another sender: the pod itself, and a process of this host, whose
+    // answer to the gateway comes by the tunnel's egress.
+    if backend.address == state.packet.tuple.source || backend.address == config.node {
         state.flow.translated.source = config.gateway;
     }
     Ok(())

@@ -9,5 +9,4 @@ mod recvmsg;
 mod sendmsg;
 mod socket;
 mod to_outer;
-mod to_pod;
 mod to_vxlan;

@@ -63,7 +63,7 @@ impl Links {
         ifindex: u32,
     ) -> Result<(), AttachError> {
         let place = match hook {
-            Hook::FromPod | Hook::ToPod => Place::First,
+            Hook::FromPod => Place::First,
             _ => Place::Last,
         };
         self.attach(programs, hook, &format!("{interface}-{}", hook.name()), ifindex, place)
@@ -85,13 +85,11 @@ impl Links {
 
     /// Removes the links of an interface that goes away.
     pub fn detach_interface(&mut self, interface: &str) {
-        for hook in [Hook::FromPod, Hook::ToPod] {
-            let name = format!("{interface}-{}", hook.name());
-            self.held.remove(&name);
-            if let Some(folder) = &self.folder {
-                // Gone already is as good.
-                let _ = std::fs::remove_file(folder.join(pin_name(&name)));
-            }
+        let name = format!("{interface}-{}", Hook::FromPod.name());
+        self.held.remove(&name);
+        if let Some(folder) = &self.folder {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(folder.join(pin_name(&name)));
         }
     }
 

@@ -103,9 +103,8 @@ impl Ebpf {
         Ok(())
     }
 
-    /// Attaches the programs of a pod's veth.
+    /// Attaches the program of a pod's veth.
     pub fn attach_pod(&mut self, interface: &str, ifindex: u32) -> Result<(), AttachError> {
-        self.links.attach_interface(&self.programs, Hook::ToPod, interface, ifindex)?;
         self.links.attach_interface(&self.programs, Hook::FromPod, interface, ifindex)
     }
 

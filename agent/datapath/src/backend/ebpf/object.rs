@@ -71,7 +71,6 @@ const fn entry(hook: Hook, attach: AttachType) -> Entry {
 /// All programs.
 pub const PROGRAMS: &[Entry] = &[
     entry(Hook::FromPod, AttachType::TcxIngress),
-    entry(Hook::ToPod, AttachType::TcxEgress),
     entry(Hook::FromVxlan, AttachType::TcxIngress),
     entry(Hook::ToVxlan, AttachType::TcxEgress),
     entry(Hook::FromOuter, AttachType::TcxIngress),

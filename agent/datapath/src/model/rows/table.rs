@@ -125,15 +125,17 @@ pub const ROWS: &[(&str, &[&str])] = &[
             "from a: tcp 10.244.1.2:1000 > 192.168.7.1:10250 S => pass: same",
             "from a: udp 10.244.1.2:1000 > 10.96.0.10:53 => pass: same",
             "from a: udp 10.244.1.2:1000 > 10.96.0.10:53 frag 0x2000 => pass: same",
-            "to a: tcp 192.168.7.1:10250 > 10.244.1.2:1000 SA => pass: same",
             "from tunnel: tcp 10.244.2.5:1000 > 192.168.7.1:10250 S => pass: same",
         ],
     ),
     (
         "a host process behind a service",
         &[
-            "from a: tcp 10.244.1.2:1000 > 10.96.1.4:80 S => pass: tcp 10.244.1.2:1000 > 192.168.7.1:9090 S",
-            "to a: tcp 192.168.7.1:9090 > 10.244.1.2:1000 SA => pass: tcp 10.96.1.4:80 > 10.244.1.2:1000 SA",
+            "from a: tcp 10.244.1.2:1000 > 10.96.1.4:80 S => pass: tcp 169.254.1.1:1000 > 192.168.7.1:9090 S",
+            "to tunnel: tcp 192.168.7.1:9090 > 169.254.1.1:1000 SA => pod a: tcp 10.96.1.4:80 > 10.244.1.2:1000 SA",
+            "from b: tcp 10.244.1.3:1000 > 10.96.1.4:80 S => pass: tcp 169.254.1.1:NAT > 192.168.7.1:9090 S",
+            "to tunnel: tcp 192.168.7.1:9090 > 169.254.1.1:NAT SA => pod b: tcp 10.96.1.4:80 > 10.244.1.3:1000 SA",
+            "to tunnel: tcp 192.168.7.1:9090 > 169.254.1.1:1 SA => drop no_pod",
         ],
     ),
     (
@@ -142,6 +144,14 @@ pub const ROWS: &[(&str, &[&str])] = &[
             "from a: tcp 10.244.1.2:1000 > 192.168.7.2:22 S => tunnel 192.168.7.2: same",
             "from tunnel: tcp 192.168.7.2:22 > 10.244.1.2:1000 SA => pod a: same",
             "from a: tcp 10.244.1.2:1001 > 10.96.1.6:80 S => tunnel 192.168.7.2: tcp 10.244.1.2:1001 > 192.168.7.2:9090 S",
+        ],
+    ),
+    (
+        "the host reaches pods elsewhere",
+        &[
+            "to tunnel: tcp 192.168.7.1:1000 > 10.244.2.5:80 S => pass: same",
+            "to tunnel: tcp 192.168.7.1:1000 > 10.244.1.77:80 S => drop no_pod",
+            "to tunnel: tcp 192.168.7.1:1000 > 10.244.9.1:80 S => drop no_pod",
         ],
     ),
     (
@@ -182,7 +192,6 @@ pub const ROWS: &[(&str, &[&str])] = &[
             "from outside: udp 192.168.7.9:1000 > 192.168.7.1:8472 => pass: same",
             "from outside: udp 192.168.7.9:1000 > 192.168.7.1:30080 frag 0x2000 => pass: same",
             "to outside: tcp 192.168.7.1:22 > 192.168.7.9:1000 SA => pass: same",
-            "to a: udp 192.168.7.1:1 > 10.244.1.2:2 frag 0x2000 => pass: same",
         ],
     ),
     (

@@ -135,17 +135,18 @@ fn answer(random: &mut Random, left: &Outcome, rig: &Rig) -> Option<(Hook, u32, 
 
 fn arrival(random: &mut Random, rig: &Rig) -> (Hook, u32, Vec<u8>) {
     let interfaces = rig.interfaces;
-    let hooks = [Hook::FromPod, Hook::FromPod, Hook::FromVxlan, Hook::FromOuter, Hook::ToOuter, Hook::ToPod];
+    let hooks =
+        [Hook::FromPod, Hook::FromPod, Hook::FromVxlan, Hook::FromOuter, Hook::ToOuter, Hook::ToVxlan];
     let hook = random.pick(&hooks);
     let ifindex = match hook {
-        Hook::FromPod | Hook::ToPod => {
+        Hook::FromPod => {
             if random.one_in(8) {
                 interfaces.b
             } else {
                 interfaces.a
             }
         }
-        Hook::FromVxlan => interfaces.tunnel,
+        Hook::FromVxlan | Hook::ToVxlan => interfaces.tunnel,
         _ => interfaces.outer,
     };
     let mut bytes = frame(random, hook).bytes();
