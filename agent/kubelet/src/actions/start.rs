@@ -4,7 +4,7 @@ use super::{Context, exit, mounts, sandbox};
 use crate::credentials;
 use crate::cri::container::{ContainerInputs, config};
 use crate::cri::observe::container_seen;
-use crate::cri::security::check_non_root;
+use crate::cri::security::{ImageUser, check_non_root};
 use crate::env::{self, Objects, services};
 use crate::pod::spec::{ContainerSpec, PullPolicy};
 use crate::pod::{ContainerSeen, Failure, Pod, RunState};
@@ -40,14 +40,15 @@ pub(super) async fn start(
 ) -> Result<ContainerSeen, Failure> {
     let spec = pod.container(start.name).ok_or_else(|| create_error("the pod has no such container"))?;
     let image = ensure_image(context, pod, spec, start.cancel).await?;
-    check_non_root(pod, spec, image.uid.map(|u| u.value), &image.username).map_err(config_error)?;
+    let user = ImageUser { uid: image.uid.map(|u| u.value), name: &image.username };
+    check_non_root(pod, spec, user).map_err(config_error)?;
     let objects = objects(context, pod, spec).await.map_err(config_error)?;
     services_known(context).await.map_err(config_error)?;
     let links = pod.spec.enable_service_links.unwrap_or(true);
     let services = services::variables(&context.services.store().list(), &pod.meta.namespace, links);
     let facts = context.facts(start.ips);
     let env = env::resolve(pod, spec, &objects, services, &facts).map_err(config_error)?;
-    let request = request(context, pod, spec, &start, &image.id, env).await?;
+    let request = request(context, pod, spec, &start, &image, env).await?;
     let id = {
         let _permit = context.making.acquire().await.map_err(create_error)?;
         let id = create(context, request).await?;
@@ -106,7 +107,7 @@ async fn request(
     pod: &Arc<Pod>,
     spec: &ContainerSpec,
     start: &Start<'_>,
-    image: &str,
+    image: &Image,
     env: Vec<(String, String)>,
 ) -> Result<CreateContainerRequest, Failure> {
     let (command, args) = env::command_line(spec, &env);
@@ -130,7 +131,8 @@ async fn request(
     };
     let inputs = ContainerInputs {
         attempt: start.attempt,
-        image,
+        image: &image.id,
+        image_user: ImageUser { uid: image.uid.map(|u| u.value), name: &image.username },
         env,
         command,
         args,

@@ -1,5 +1,6 @@
 //! One container as the runtime is told of it.
 
+use super::security::ImageUser;
 use super::{names, sandbox, security};
 use crate::pod::hash::definition_hash;
 use crate::pod::quantity::{CPU_PERIOD_US, Limits, Qos, oom_score_adj};
@@ -15,6 +16,7 @@ use std::path::Path;
 pub struct ContainerInputs<'a> {
     pub attempt: u32,
     pub image: &'a str,
+    pub image_user: ImageUser<'a>,
     pub env: Vec<(String, String)>,
     pub command: Vec<String>,
     pub args: Vec<String>,
@@ -64,7 +66,12 @@ pub fn config(pod: &Pod, container: &ContainerSpec, inputs: ContainerInputs<'_>)
                 oom_score_adj: oom_score_adj(Qos::of(pod), container, inputs.memory_capacity_bytes),
                 ..LinuxContainerResources::default()
             }),
-            security_context: Some(security::of_container(pod, container, inputs.seccomp_profiles)),
+            security_context: Some(security::of_container(
+                pod,
+                container,
+                inputs.image_user,
+                inputs.seccomp_profiles,
+            )),
         }),
     }
 }

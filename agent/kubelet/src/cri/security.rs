@@ -77,8 +77,20 @@ pub fn of_sandbox(pod: &Pod, profiles: &Path) -> LinuxSandboxSecurityContext {
     }
 }
 
-/// One container; its own settings win over the pod's.
-pub fn of_container(pod: &Pod, container: &ContainerSpec, profiles: &Path) -> LinuxContainerSecurityContext {
+/// The user in an image's configuration, by number or by name; neither means root.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImageUser<'a> {
+    pub uid: Option<i64>,
+    pub name: &'a str,
+}
+
+/// One container; its own settings win over the pod's, the pod's over the image's.
+pub fn of_container(
+    pod: &Pod,
+    container: &ContainerSpec,
+    image: ImageUser<'_>,
+    profiles: &Path,
+) -> LinuxContainerSecurityContext {
     let own = &container.security_context;
     let shared = &pod.spec.security_context;
     let unmasked = own.privileged || own.proc_mount.as_deref() == Some("Unmasked");
@@ -86,6 +98,10 @@ pub fn of_container(pod: &Pod, container: &ContainerSpec, profiles: &Path) -> Li
         if unmasked { Vec::new() } else { list.iter().map(|p| (*p).to_owned()).collect() }
     };
     let profile = own.seccomp_profile.as_ref().or(shared.seccomp_profile.as_ref());
+    let wanted = own.run_as_user.or(shared.run_as_user);
+    // A group without a user is refused by runtimes: the image's user is always named.
+    let by_name = wanted.is_none() && image.uid.is_none() && !image.name.is_empty();
+    let user = wanted.or(image.uid).unwrap_or(0);
     LinuxContainerSecurityContext {
         capabilities: Some(Capability {
             add_capabilities: own.capabilities.add.clone(),
@@ -93,8 +109,8 @@ pub fn of_container(pod: &Pod, container: &ContainerSpec, profiles: &Path) -> Li
         }),
         privileged: own.privileged,
         namespace_options: Some(namespaces(pod)),
-        run_as_user: id(own.run_as_user.or(shared.run_as_user)),
-        run_as_username: String::new(),
+        run_as_user: id((!by_name).then_some(user)),
+        run_as_username: if by_name { image.name.to_owned() } else { String::new() },
         readonly_rootfs: own.read_only_root_filesystem,
         supplemental_groups: supplemental_groups(pod),
         no_new_privs: own.allow_privilege_escalation == Some(false),
@@ -105,13 +121,9 @@ pub fn of_container(pod: &Pod, container: &ContainerSpec, profiles: &Path) -> Li
     }
 }
 
-/// Refuses to run as root what must not: `image_user` is the image's own user, by number or by name.
-pub fn check_non_root(
-    pod: &Pod,
-    container: &ContainerSpec,
-    image_uid: Option<i64>,
-    image_user: &str,
-) -> Result<(), String> {
+/// Refuses to run as root what must not.
+pub fn check_non_root(pod: &Pod, container: &ContainerSpec, image: ImageUser<'_>) -> Result<(), String> {
+    let ImageUser { uid: image_uid, name: image_user } = image;
     let own = &container.security_context;
     let shared = &pod.spec.security_context;
     if own.run_as_non_root.or(shared.run_as_non_root) != Some(true) {
@@ -151,21 +163,36 @@ mod tests {
                                 "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{"name": "a", "securityContext": {"runAsUser": 5}}, {"name": "b"}]}));
         let profiles = Path::new("/p");
-        let first = of_container(&p, &p.spec.containers[0], profiles);
+        let first = of_container(&p, &p.spec.containers[0], ImageUser::default(), profiles);
         assert_eq!(first.run_as_user, Some(Int64Value { value: 5 }));
         assert_eq!(first.supplemental_groups, [2000, 3000]);
         assert_eq!(first.seccomp.unwrap().profile_type, i32::from(ProfileType::RuntimeDefault));
         assert_eq!(
-            of_container(&p, &p.spec.containers[1], profiles).run_as_user,
+            of_container(&p, &p.spec.containers[1], ImageUser::default(), profiles).run_as_user,
             Some(Int64Value { value: 1000 })
         );
+    }
+
+    #[test]
+    fn the_images_user_comes_last() {
+        let check = |spec: serde_json::Value, image: ImageUser<'_>, uid: Option<i64>, name: &str| {
+            let p = pod(spec);
+            let got = of_container(&p, &p.spec.containers[0], image, Path::new("/"));
+            assert_eq!((got.run_as_user.map(|u| u.value), got.run_as_username.as_str()), (uid, name));
+        };
+        let plain = json!({"containers": [{"name": "a", "securityContext": {"runAsGroup": 9}}]});
+        check(plain.clone(), ImageUser::default(), Some(0), "");
+        check(plain.clone(), ImageUser { uid: Some(7), name: "" }, Some(7), "");
+        check(plain, ImageUser { uid: None, name: "web" }, None, "web");
+        let own = json!({"securityContext": {"runAsUser": 5}, "containers": [{"name": "a"}]});
+        check(own, ImageUser { uid: None, name: "web" }, Some(5), "");
     }
 
     #[test]
     fn non_root() {
         let check = |spec: serde_json::Value, uid: Option<i64>, user: &str, ok: bool| {
             let p = pod(spec);
-            assert_eq!(check_non_root(&p, &p.spec.containers[0], uid, user).is_ok(), ok);
+            assert_eq!(check_non_root(&p, &p.spec.containers[0], ImageUser { uid, name: user }).is_ok(), ok);
         };
         let wanted = json!({"securityContext": {"runAsNonRoot": true}, "containers": [{"name": "a"}]});
         check(json!({"containers": [{}]}), Some(0), "", true);

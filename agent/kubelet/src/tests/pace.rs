@@ -50,6 +50,7 @@ async fn bare(cri: &Cri, stage: &Stage, name: &str) {
         ContainerInputs {
             attempt: 0,
             image: BUSYBOX,
+            image_user: Default::default(),
             env: Vec::new(),
             command: pod.spec.containers[0].command.clone(),
             args: Vec::new(),
