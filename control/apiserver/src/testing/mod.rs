@@ -30,7 +30,7 @@ pub struct Server {
     pub store: Store,
     pub user: Arc<UserInfo>,
     pub ca: Authority,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// A certificate authority for one test.
@@ -111,6 +111,26 @@ impl Server {
     }
 
     pub async fn on(config: ApiConfig, options: Options, directory: TempDir) -> Server {
+        let server = Server::open(config, options, directory).await;
+        for name in ["default", "kube-system", "kube-public", "t"] {
+            server.post("/api/v1/namespaces", &json!({"metadata": {"name": name}})).await.expect(201);
+        }
+        let account = json!({"metadata": {"name": "default"}});
+        server.post("/api/v1/namespaces/t/serviceaccounts", &account).await.expect(201);
+        server
+    }
+
+    /// Closes the server and opens another one on the same directory.
+    pub async fn restart(self) -> Server {
+        let Server { api, store, directory, .. } = self;
+        api.shutdown();
+        drop(api);
+        store.shutdown().await;
+        let options = Options::new(directory.path().join("store"));
+        Server::open(ApiConfig::default(), options, directory).await
+    }
+
+    async fn open(config: ApiConfig, options: Options, directory: TempDir) -> Server {
         let store = Store::open(options).await.unwrap();
         let ca = Authority::new();
         let key = rcgen::KeyPair::generate().unwrap();
@@ -127,13 +147,7 @@ impl Server {
         .unwrap();
         let api = ApiServer::new(config, store.clone(), auth);
         api.set_ready();
-        let server = Server { api, store, user: admin(), ca, _directory: directory };
-        for name in ["default", "kube-system", "kube-public", "t"] {
-            server.post("/api/v1/namespaces", &json!({"metadata": {"name": name}})).await.expect(201);
-        }
-        let account = json!({"metadata": {"name": "default"}});
-        server.post("/api/v1/namespaces/t/serviceaccounts", &account).await.expect(201);
-        server
+        Server { api, store, user: admin(), ca, directory }
     }
 
     /// Sends a request as the administrator and reads the whole reply.

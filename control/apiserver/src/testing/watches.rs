@@ -149,3 +149,40 @@ async fn a_place_that_is_gone_is_told_in_the_stream() {
     }
     panic!("history was never dropped");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn go_on_after_a_restart_without_a_list() {
+    let server = Server::start().await;
+    let seen = server.config_map("a", json!({})).await;
+    server.merge(&format!("{MAPS}/a"), &json!({"data": {"k": "2"}})).await.expect(200);
+    server.delete(&format!("{MAPS}/a")).await.expect(200);
+    let server = server.restart().await;
+    let mut watch = server.watch(&format!("{MAPS}?watch=1&resourceVersion={}", version(&seen))).await;
+    server.config_map("b", json!({})).await;
+    for want in ["MODIFIED a", "DELETED a", "ADDED b"] {
+        assert_eq!(watch.brief().await, want);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_watchers_see_every_event_once_and_in_order() {
+    let server = std::sync::Arc::new(Server::start().await);
+    let readers: Vec<_> = (0..20)
+        .map(|i| {
+            let server = std::sync::Arc::clone(&server);
+            tokio::spawn(async move {
+                let query = if i % 2 == 0 { "" } else { "&labelSelector=on%3Dyes" };
+                let mut watch = server.watch(&format!("{MAPS}?watch=1{query}")).await;
+                for n in 0..100 {
+                    assert_eq!(watch.brief().await, format!("ADDED m{n:03}"));
+                }
+            })
+        })
+        .collect();
+    for n in 0..100 {
+        server.config_map(&format!("m{n:03}"), json!({"on": "yes"})).await;
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
