@@ -61,7 +61,7 @@ fn exec(kubectl: &Kubectl) {
     assert_eq!(exec(&["sh", "-c", "exit 7"], "").code, 7, "the exit code comes back");
     let error = exec(&["sh", "-c", "echo no >&2"], "");
     assert_eq!((error.stdout.as_str(), error.stderr.as_str()), ("", "no\n"), "two streams stay two");
-    let looked_up = exec(&["nslookup", "backend.sample.svc.cluster.local"], "");
+    let looked_up = exec(&["nslookup", "backend.sample.svc.cluster.local."], "");
     assert_eq!(looked_up.code, 0, "{looked_up:?}");
     let answered = exec(&["wget", "-q", "-O", "-", "http://backend/"], "");
     assert!(answered.stdout.contains("\"pod\":\"backend-"), "by short name: {answered:?}");
