@@ -48,8 +48,13 @@ fn ask_tcp(to: SocketAddr) -> Result<(String, SocketAddr), String> {
     Ok((text, stream.peer_addr().unwrap()))
 }
 
+/// A socket of the family of who is asked.
+fn bind(to: SocketAddr) -> UdpSocket {
+    UdpSocket::bind(if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).unwrap()
+}
+
 fn ask_udp(to: SocketAddr) -> Result<String, String> {
-    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let socket = bind(to);
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let kind = |error: std::io::Error| format!("{:?}", error.kind());
     socket.send_to(b"?", to).map_err(kind)?;
@@ -96,7 +101,7 @@ fn child() {
 }
 
 fn ask_udp_connected(to: SocketAddr) -> Result<String, String> {
-    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let socket = bind(to);
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let kind = |error: std::io::Error| format!("{:?}", error.kind());
     socket.connect(to).map_err(kind)?;
@@ -137,4 +142,34 @@ impl Held {
         self.stream.read_exact(&mut back).unwrap_or_else(|error| panic!("{words}: {error}"));
         assert_eq!(back, words.as_bytes());
     }
+}
+
+/// Sends a stream that is worth segmenting to everyone who asks at a port, after taking as much from them.
+pub fn serve_bulk(namespace: &Namespace, port: u16) {
+    let any = SocketAddr::from(([0, 0, 0, 0], port));
+    let listener = namespace.run(move || TcpListener::bind(any).unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::thread::spawn(move || {
+                let mut taken = vec![0; BULK];
+                stream.read_exact(&mut taken).unwrap();
+                stream.write_all(&taken).unwrap();
+            });
+        }
+    });
+}
+
+/// Bytes that a bulk stream carries each way.
+const BULK: usize = 4 << 20;
+
+/// Whether a bulk stream goes there and comes back whole.
+pub fn bulk(namespace: &Namespace, to: &str) -> bool {
+    let to: SocketAddr = to.parse().unwrap();
+    namespace.run(move || {
+        let mut stream = TcpStream::connect_timeout(&to, PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let sent: Vec<u8> = (0..BULK).map(|index| (index / 7) as u8).collect();
+        let mut back = vec![0; BULK];
+        stream.write_all(&sent).is_ok() && stream.read_exact(&mut back).is_ok() && back == sent
+    })
 }

@@ -208,6 +208,13 @@ fn sockets_are_translated_for_processes_of_the_cgroup() {
             );
         }
     }
+    // An IPv6 socket that speaks IPv4.
+    let answer = ask(&a.namespace, "tcp", "[::ffff:10.96.1.1]:80");
+    assert_eq!(&answer[1..], format!(" asked by {}, peer [::ffff:10.96.1.1]:80", a.ip));
+    for protocol in ["udp", "udp-connected"] {
+        let answer = ask(&a.namespace, protocol, "[::ffff:10.96.1.1]:80");
+        assert_eq!(&answer[1..], format!(" asked by {}", a.ip), "{protocol}");
+    }
     for protocol in ["tcp", "udp", "udp-connected"] {
         assert_eq!(ask(&a.namespace, protocol, "10.96.1.2:80"), "ConnectionRefused", "{protocol}");
     }
@@ -362,4 +369,35 @@ fn what_add_takes() {
         times.last().unwrap()
     );
     assert_eq!(cluster.nodes[0].status().pods, times.len());
+}
+
+fn bulk(mode: Mode) {
+    let cluster = Cluster::new(2, mode);
+    let (a, b) = (cluster.pod(0, "a"), cluster.pod(1, "b"));
+    let c = cluster.pod(0, "c");
+    for namespace in [&b.namespace, &c.namespace, &cluster.client] {
+        probe::serve_bulk(namespace, 6060);
+    }
+    let (at_b, at_c) = (format!("{}:6060", b.ip), format!("{}:6060", c.ip));
+    cluster.set_services(&[("near", "10.96.1.1", 30_080, &[&at_c]), ("far", "10.96.1.2", 30_081, &[&at_b])]);
+    for to in ["10.96.1.1:80", "10.96.1.2:80", &at_b, &at_c, &format!("{CLIENT}:6060")] {
+        assert!(probe::bulk(&a.namespace, to), "a pod to {to}");
+    }
+    for to in ["192.168.7.1:30080", "192.168.7.1:30081"] {
+        assert!(probe::bulk(&cluster.client, to), "from outside to {to}");
+    }
+    for to in [&at_b, &at_c] {
+        assert!(probe::bulk(cluster.host(0), to), "a host to {to}");
+    }
+}
+
+/// Segments that hardware or the kernel would cut arrive whole on every path.
+#[test]
+fn bulk_data_ebpf() {
+    bulk(Mode::Ebpf);
+}
+
+#[test]
+fn bulk_data_iptables() {
+    bulk(Mode::Iptables);
 }
