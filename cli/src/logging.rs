@@ -9,7 +9,7 @@ pub fn start(filter: &str) {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_env_filter(parsed.unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_env_filter(parsed.unwrap_or_else(|_| EnvFilter::new("info,openraft=warn")))
         .init();
     if let Some(error) = unusable {
         tracing::warn!(filter, error, "--log does not parse, info is used");
