@@ -144,6 +144,7 @@ fn settings(config: &DatapathConfig) -> Result<Settings, DatapathError> {
         vxlan_port: config.vxlan_port,
         mode: config.mode,
         sizes: crate::backend::ebpf::Sizes::default(),
+        clsact: false,
     })
 }
 

@@ -52,6 +52,8 @@ pub struct Settings {
     pub mode: Mode,
     /// Sizes of the maps.
     pub sizes: Sizes,
+    /// Use clsact although the kernel may have tcx.
+    pub clsact: bool,
 }
 
 /// VXLAN network identifier of a cluster's tunnels.
@@ -115,7 +117,7 @@ impl Engine {
             flags: Config::CHECK_TUNNEL,
         };
         let mut backend = choose(settings).await?;
-        leave_other(settings, &backend).await?;
+        leave_other(settings, &backend, &outer.name).await?;
         let mode = match backend {
             Backend::Ebpf(_) => TunnelMode::External,
             Backend::Iptables(_) => TunnelMode::Forwarding { vni: VNI },
@@ -169,8 +171,9 @@ impl Engine {
                     let endpoint =
                         Endpoint { ifindex: interface.index, mac: attachment.mac, ..Endpoint::default() };
                     self.endpoints.insert(attachment.address(), endpoint);
-                    if let Backend::Ebpf(ebpf) = &mut self.backend {
-                        ebpf.attach_pod(&interface.name, interface.index)?;
+                    match &mut self.backend {
+                        Backend::Ebpf(ebpf) => ebpf.attach_pod(&interface.name, interface.index)?,
+                        Backend::Iptables(_) => ebpf::detach_clsact(&interface.name),
                     }
                 }
                 Err(NetlinkError::NoInterface(_)) => {
@@ -197,6 +200,7 @@ async fn choose(settings: &Settings) -> Result<Backend, OpenError> {
         pins: settings.pins.clone(),
         cgroup_root: settings.cgroup_root.clone(),
         sizes: settings.sizes,
+        clsact: settings.clsact,
     };
     match Ebpf::open(&setup) {
         Ok(ebpf) => Ok(Backend::Ebpf(Box::new(ebpf))),
@@ -210,7 +214,7 @@ async fn choose(settings: &Settings) -> Result<Backend, OpenError> {
 
 /// Takes out what an agent with the other backend has left. Which one it was is written down, because asking
 /// the kernel for iptables rules would have it load the tables.
-async fn leave_other(settings: &Settings, backend: &Backend) -> Result<(), OpenError> {
+async fn leave_other(settings: &Settings, backend: &Backend, outer: &str) -> Result<(), OpenError> {
     let path = settings.state_dir.join("backend");
     let state = |source| OpenError::State { path: path.clone(), source };
     let (now, other) = match backend {
@@ -220,6 +224,9 @@ async fn leave_other(settings: &Settings, backend: &Backend) -> Result<(), OpenE
     let before = std::fs::read_to_string(&path).unwrap_or_default();
     if before == other {
         tracing::info!(from = other, to = now, "the backend changes");
+        if now == "iptables" {
+            ebpf::detach_clsact(outer);
+        }
         match (backend, &settings.pins) {
             (Backend::Ebpf(_), _) => iptables::remove_all().await.map_err(EngineError::from)?,
             (Backend::Iptables(_), Some(pins)) => ebpf::remove_pins(pins, false).map_err(state)?,

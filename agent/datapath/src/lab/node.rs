@@ -20,6 +20,8 @@ pub struct LabNode {
     name: String,
     ip: String,
     pub mode: Mode,
+    /// Treat the kernel as one without tcx.
+    pub clsact: bool,
     work: Option<mpsc::Sender<Work>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -45,6 +47,7 @@ impl LabNode {
             name: name.to_owned(),
             ip: ip.to_owned(),
             mode,
+            clsact: false,
             work: None,
             thread: None,
         };
@@ -67,6 +70,7 @@ impl LabNode {
             vxlan_port: 8472,
             mode: self.mode,
             sizes: Sizes { flows: 4096, backends: 4096 },
+            clsact: self.clsact,
         };
         let (work, inbox) = mpsc::channel::<Work>();
         let (ready, opened) = mpsc::channel();

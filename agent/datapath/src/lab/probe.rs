@@ -173,3 +173,33 @@ pub fn bulk(namespace: &Namespace, to: &str) -> bool {
         stream.write_all(&sent).is_ok() && stream.read_exact(&mut back).is_ok() && back == sent
     })
 }
+
+/// A UDP socket that keeps its port.
+pub struct Datagrams {
+    socket: UdpSocket,
+    to: SocketAddr,
+}
+
+impl Datagrams {
+    pub fn open(namespace: &Namespace, to: &str) -> Self {
+        let to = to.parse().unwrap();
+        let socket = namespace.run(move || bind(to));
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, to }
+    }
+
+    pub fn ask(&self) -> Result<String, String> {
+        let kind = |error: std::io::Error| format!("{:?}", error.kind());
+        self.socket.send_to(b"?", self.to).map_err(kind)?;
+        let mut bytes = [0; 256];
+        let (len, _) = self.socket.recv_from(&mut bytes).map_err(kind)?;
+        Ok(String::from_utf8_lossy(&bytes[..len]).into_owned())
+    }
+}
+
+/// Sends one datagram and waits until it must have arrived.
+pub fn send(namespace: &Namespace, to: &str, bytes: Vec<u8>) {
+    let to: SocketAddr = to.parse().unwrap();
+    namespace.run(move || bind(to).send_to(&bytes, to).unwrap());
+    std::thread::sleep(Duration::from_millis(50));
+}

@@ -89,7 +89,10 @@ fn check_name(from: &Namespace, to: &str, expected: &str) {
 }
 
 fn one_node(mode: Mode) {
-    let cluster = Cluster::new(1, mode);
+    one_node_of(&Cluster::new(1, mode));
+}
+
+fn one_node_of(cluster: &Cluster) {
     let (host, client) = (cluster.host(0), &cluster.client);
     let (a, b) = (cluster.pod(0, "a"), cluster.pod(0, "b"));
     let at_b = format!("{}:8080", b.ip);
@@ -123,11 +126,30 @@ fn one_node(mode: Mode) {
     assert!(probe::tcp(&a.namespace, "10.96.9.9:80").is_err(), "an address without a service");
     cluster.nodes[0].delete_pod(&b);
     assert!(probe::tcp(&a.namespace, &at_b).is_err(), "a pod that is gone");
+    cluster.nodes[0].delete_pod(&a);
 }
 
 #[test]
 fn one_node_ebpf() {
     one_node(Mode::Ebpf);
+}
+
+/// As on a kernel before 6.6; the second agent finds the first one's filters.
+#[test]
+fn one_node_without_tcx() {
+    let mut cluster = Cluster::new(1, Mode::Ebpf);
+    for _ in 0..2 {
+        cluster.nodes[0].stop();
+        cluster.nodes[0].clsact = true;
+        // What is pinned would still be attached by tcx.
+        crate::backend::ebpf::remove_pins(&cluster.nodes[0].bpffs.folder.path().join("bpf/keelson"), false)
+            .unwrap();
+        cluster.nodes[0].start();
+        cluster.set_services(&[]);
+        one_node_of(&cluster);
+        let filters = cluster.host(0).command(&["tc", "filter", "show", "dev", "eth0", "ingress"]);
+        assert_eq!(filters.matches("handle 0x6b650001").count(), 1, "{filters}");
+    }
 }
 
 #[test]
@@ -400,4 +422,30 @@ fn bulk_data_ebpf() {
 #[test]
 fn bulk_data_iptables() {
     bulk(Mode::Iptables);
+}
+
+/// A client that keeps its socket must not be sent to a pod that is gone.
+#[test]
+fn datagrams_leave_a_backend_that_is_gone() {
+    let cluster = Cluster::new(1, Mode::Ebpf);
+    let (a, b, c) = (cluster.pod(0, "a"), cluster.pod(0, "b"), cluster.pod(0, "c"));
+    let socket = probe::Datagrams::open(&a.namespace, "10.96.1.1:80");
+    for pod in [&b, &c, &b] {
+        cluster.set_services(&[("web", "10.96.1.1", 30_080, &[&format!("{}:8080", pod.ip)])]);
+        let name = if pod.ip == b.ip { "b" } else { "c" };
+        assert_eq!(socket.ask(), Ok(format!("{name} asked by {}", a.ip)));
+    }
+}
+
+/// Whoever reaches the tunnel's port is not thereby a node.
+#[test]
+fn the_tunnel_takes_packets_from_nodes_only() {
+    let cluster = Cluster::new(2, Mode::Ebpf);
+    let b = cluster.pod(0, "b");
+    let inner = crate::model::rows::Frame::parse(&format!("udp 10.244.2.9:1 > {}:8080", b.ip), None).bytes();
+    // RFC 7348: the flag that a network identifier follows, and the identifier 1.
+    let packet = [&[0x08, 0, 0, 0, 0, 0, 1, 0][..], &inner].concat();
+    probe::send(&cluster.client, "192.168.7.1:8472", packet);
+    let drops = cluster.nodes[0].status().drops;
+    assert_eq!(drops["tunnel"], 1, "{drops:?}");
 }

@@ -1,6 +1,7 @@
 //! Programs at their hooks. A pinned link outlives the agent; a new agent swaps its program in, so that no
 //! packet and no call passes without one.
 
+use super::clsact;
 use super::object::{LoadError, PROGRAMS, Programs};
 use super::sys::{self, AttachType, Place};
 use keelson_ebpf_abi::{Hook, LAYOUT};
@@ -41,32 +42,44 @@ pub struct Links {
     folder: Option<PathBuf>,
     /// Links without a pin live as long as this.
     held: BTreeMap<String, OwnedFd>,
+    /// The kernel has no tcx, or is treated so.
+    clsact: bool,
 }
 
 impl Links {
     /// Links under a pin folder, or without one for as long as the process lives.
-    pub fn new(pins: Option<&Path>) -> Result<Self, AttachError> {
+    pub fn new(pins: Option<&Path>, clsact: bool) -> Result<Self, AttachError> {
         let folder = pins.map(|pins| pins.join(format!("v{LAYOUT}")).join("links"));
         if let Some(path) = &folder {
             std::fs::create_dir_all(path)
                 .map_err(|source| AttachError::Pin { path: path.clone(), source })?;
         }
-        Ok(Self { folder, held: BTreeMap::new() })
+        Ok(Self { folder, held: BTreeMap::new(), clsact })
     }
 
     /// Attaches a packet program to an interface: on a pod's veth before all others, elsewhere after them.
     pub fn attach_interface(
         &mut self,
-        programs: &Programs,
+        programs: &mut Programs,
         hook: Hook,
         interface: &str,
         ifindex: u32,
     ) -> Result<(), AttachError> {
-        let place = match hook {
-            Hook::FromPod => Place::First,
-            _ => Place::Last,
-        };
-        self.attach(programs, hook, &format!("{interface}-{}", hook.name()), ifindex, place)
+        let place = if hook == Hook::FromPod { Place::First } else { Place::Last };
+        if !self.clsact {
+            let name = format!("{interface}-{}", hook.name());
+            match self.attach(programs, hook, &name, ifindex, place) {
+                // What kernels say of an attach type that they do not know.
+                Err(AttachError::Attach { source, .. }) if source.raw_os_error() == Some(libc::EINVAL) => {
+                    tracing::info!("this kernel has no tcx: using clsact");
+                    self.clsact = true;
+                }
+                result => return result,
+            }
+        }
+        let attached =
+            clsact::attach(programs.classifier(hook)?, interface, kind_of(hook)?, place == Place::First);
+        attached.map_err(|source| LoadError::Program { name: hook.name(), source: Box::new(source) }.into())
     }
 
     /// Attaches every socket program to a folder of the cgroup v2 tree.
@@ -124,13 +137,8 @@ impl Links {
         {
             return Ok(());
         }
-        let kind = PROGRAMS.iter().find(|entry| entry.hook == hook).map(|entry| entry.attach);
-        let kind = kind.ok_or(LoadError::Missing(hook.name()))?;
-        let link = sys::link_create(program, target, kind, place).map_err(|source| AttachError::Attach {
-            hook: hook.name(),
-            target: name.to_owned(),
-            source,
-        })?;
+        let link = sys::link_create(program, target, kind_of(hook)?, place)
+            .map_err(|source| AttachError::Attach { hook: hook.name(), target: name.to_owned(), source })?;
         match pin {
             Some(path) => {
                 sys::pin(link.as_fd(), &path).map_err(|source| AttachError::Pin { path, source })?;
@@ -154,6 +162,11 @@ fn adopt(pin: &Path, update: impl Fn(&OwnedFd) -> io::Result<()>) -> bool {
     }
     let _ = std::fs::remove_file(pin);
     false
+}
+
+fn kind_of(hook: Hook) -> Result<AttachType, LoadError> {
+    let entry = PROGRAMS.iter().find(|entry| entry.hook == hook);
+    entry.map(|entry| entry.attach).ok_or(LoadError::Missing(hook.name()))
 }
 
 fn is_packet_hook(kind: AttachType) -> bool {

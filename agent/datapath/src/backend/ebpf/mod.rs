@@ -1,5 +1,6 @@
 //! The eBPF backend: the only place that speaks to the kernel's bpf(2).
 
+mod clsact;
 mod flows;
 mod links;
 mod map;
@@ -9,6 +10,7 @@ mod sys;
 #[cfg(test)]
 mod tests;
 
+pub use clsact::detach as detach_clsact;
 pub use links::AttachError;
 pub use object::{LoadError, Sizes};
 
@@ -50,6 +52,8 @@ pub struct Setup {
     pub cgroup_root: Option<PathBuf>,
     /// How large the maps are made.
     pub sizes: Sizes,
+    /// Use clsact although the kernel may have tcx.
+    pub clsact: bool,
 }
 
 /// The loaded backend.
@@ -66,7 +70,7 @@ impl Ebpf {
     /// Loads the programs, finds or makes the maps and attaches the socket programs.
     pub fn open(setup: &Setup) -> Result<Self, AttachError> {
         let (programs, maps) = object::load(setup.pins.as_deref(), setup.sizes)?;
-        let mut links = Links::new(setup.pins.as_deref())?;
+        let mut links = Links::new(setup.pins.as_deref(), setup.clsact)?;
         if let Some(root) = &setup.cgroup_root {
             links.attach_cgroup(&programs, root)?;
         }
@@ -98,14 +102,14 @@ impl Ebpf {
             (Hook::FromOuter, outer),
             (Hook::ToOuter, outer),
         ] {
-            self.links.attach_interface(&self.programs, hook, name, index)?;
+            self.links.attach_interface(&mut self.programs, hook, name, index)?;
         }
         Ok(())
     }
 
     /// Attaches the program of a pod's veth.
     pub fn attach_pod(&mut self, interface: &str, ifindex: u32) -> Result<(), AttachError> {
-        self.links.attach_interface(&self.programs, Hook::FromPod, interface, ifindex)
+        self.links.attach_interface(&mut self.programs, Hook::FromPod, interface, ifindex)
     }
 
     /// Lets go of a pod's veth.

@@ -5,7 +5,7 @@
 
 use super::map::{Map, PerCpu};
 use super::sys::AttachType;
-use aya::programs::{Program, ProgramError};
+use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use keelson_ebpf_abi::{
     Address, Backend, Config, Endpoint, Flow, Hook, LAYOUT, Peer, PeerKey, Plain, Service, ServiceKey, Tuple,
@@ -174,6 +174,14 @@ impl Programs {
             .fd()
             .map_err(|source| LoadError::Program { name: hook.name(), source: Box::new(source) })?;
         Ok(fd.as_fd())
+    }
+
+    /// A packet program, to be attached by the loader library.
+    pub fn classifier(&mut self, hook: Hook) -> Result<&mut SchedClassifier, LoadError> {
+        match self.ebpf.program_mut(hook.name()) {
+            Some(Program::SchedClassifier(program)) => Ok(program),
+            _ => Err(LoadError::Missing(hook.name())),
+        }
     }
 
     /// Instructions that the verifier walked, by program.

@@ -75,3 +75,30 @@ fn a_full_table_refuses_new_flows_and_keeps_the_old() {
         }
     });
 }
+
+#[test]
+fn idle_flows_are_swept_by_what_they_are() {
+    use crate::model::{
+        Arrival,
+        rows::{Frame, Judge},
+    };
+    use keelson_ebpf_abi::Hook;
+    let namespace = rig::namespace();
+    namespace.run(|| {
+        let mut rig = Rig::new();
+        let interfaces = rig.interfaces;
+        let send = |rig: &mut Rig, ifindex, text: &str| {
+            let packet = Frame::parse(text, None).bytes();
+            rig.judge(Arrival { hook: Hook::FromPod, ifindex, packet: &packet });
+        };
+        send(&mut rig, interfaces.a, "ping 10.244.1.2 > 10.244.1.3 7");
+        send(&mut rig, interfaces.a, "udp 10.244.1.2:1 > 10.244.1.3:2");
+        send(&mut rig, interfaces.a, "tcp 10.244.1.2:1 > 10.244.1.3:2 S");
+        send(&mut rig, interfaces.b, "tcp 10.244.1.3:2 > 10.244.1.2:1 SA");
+        assert_eq!(rig.sweep_after(1), 6);
+        assert_eq!(rig.sweep_after(45), 4, "the ping is gone");
+        assert_eq!(rig.sweep_after(90), 2, "the datagram without an answer is gone");
+        assert_eq!(rig.sweep_after(7_300), 2, "a connection outlives the time to keep-alive probes");
+        assert_eq!(rig.sweep_after(9_000), 0);
+    });
+}

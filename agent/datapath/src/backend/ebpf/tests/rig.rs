@@ -53,9 +53,15 @@ impl Rig {
             tunnel: index("tunnel"),
         };
         let tables = tables(interfaces);
-        let mut ebpf = Ebpf::open(&Setup { pins: None, cgroup_root: None, sizes }).unwrap();
+        let mut ebpf = Ebpf::open(&Setup { pins: None, cgroup_root: None, sizes, clsact: false }).unwrap();
         ebpf.apply(&tables, 0).unwrap();
         Self { interfaces, tables, ebpf, cpu: stay_here() }
+    }
+
+    /// Sweeps as if it were later; how many entries are left.
+    pub fn sweep_after(&self, seconds: u64) -> usize {
+        let now = crate::backend::ebpf::flows::now_ns() + seconds * 1_000_000_000;
+        crate::backend::ebpf::flows::sweep(&self.ebpf.maps.flows, now).unwrap().live
     }
 
     pub fn forget_flows(&self) {
