@@ -1,9 +1,15 @@
 //! Packets from a host of the cluster's underlay.
 
 use super::cluster::TestCluster;
+use nix::sched::{CloneFlags, setns};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
+use std::time::Duration;
 use xtask::cluster::in_netns;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs a program in the network of a host (`client`, `server`, `node1` ...); stdout, or what went wrong.
 pub fn in_host(cluster: &TestCluster, host: &str, program: &str, args: &[&str]) -> Result<String, String> {
@@ -19,15 +25,36 @@ pub fn in_host(cluster: &TestCluster, host: &str, program: &str, args: &[&str]) 
     }
 }
 
-/// The body of `http://AUTHORITY/PATH` as `host` gets it.
+/// The body of a 200 to a GET of `http://ADDRESS:PORT/PATH`, as `host` gets it.
 pub fn http_get(cluster: &TestCluster, host: &str, url: &str) -> Result<String, String> {
-    let busybox = Path::new("/bin/busybox");
-    let mut command: Command = in_netns(&cluster.names.netns_path(host), busybox);
-    let output =
-        command.args(["wget", "-q", "-T", "5", "-O", "-", url]).output().map_err(|e| e.to_string())?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    let rest = url.strip_prefix("http://").ok_or("the URL is not http")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    let netns = cluster.names.netns_path(host);
+    let reply = inside(&netns, || exchange(authority, &request)).map_err(|error| error.to_string())?;
+    match reply.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
+        _ => Err(format!("not a 200: {reply}")),
     }
+}
+
+fn exchange(authority: &str, request: &str) -> io::Result<String> {
+    let address = authority.parse().map_err(io::Error::other)?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(request.as_bytes())?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    Ok(reply)
+}
+
+/// Runs `work` on a thread of its own that is in the network namespace at `netns`.
+fn inside<T: Send>(netns: &Path, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let entered = scope.spawn(|| {
+            setns(File::open(netns)?, CloneFlags::CLONE_NEWNET)?;
+            work()
+        });
+        entered.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    })
 }
