@@ -148,6 +148,7 @@ impl Client {
         self.patch_subresource(r, namespace, name, "status", PatchKind::Merge, patch).await
     }
 
+    #[allow(clippy::too_many_arguments)] // The coordinates of a subresource are that many.
     /// A patch of a subresource; of the object itself when `subresource` is empty.
     pub async fn patch_subresource<T: DeserializeOwned>(
         &self,
@@ -194,27 +195,6 @@ impl Client {
     ) -> Result<T> {
         let path = object_path(r, namespace, name, subresource);
         self.write(Method::PUT, path, JSON, encode(object)?).await
-    }
-
-    /// Read, merge, replace: the effect of a merge patch for identities that may update an object but not patch
-    /// it, as most of Kubernetes' controllers. A `metadata.resourceVersion` in the patch is the version that
-    /// the object must have; without one the last writer before this call is built upon.
-    pub async fn amend<T: DeserializeOwned>(
-        &self,
-        r: &Resource,
-        namespace: &str,
-        name: &str,
-        subresource: &str,
-        patch: &Value,
-    ) -> Result<T> {
-        let mut object: Value = self.get(r, namespace, name).await?;
-        if let Some(expected) = patch.pointer("/metadata/resourceVersion")
-            && object.pointer("/metadata/resourceVersion") != Some(expected)
-        {
-            return Err(Error::Api(Box::new(Status::modified(r.group, r.plural, name))));
-        }
-        crate::decode::merge(&mut object, patch);
-        self.replace_subresource(r, namespace, name, subresource, &object).await
     }
 
     pub async fn delete(&self, r: &Resource, namespace: &str, name: &str, p: &DeleteParams) -> Result<()> {

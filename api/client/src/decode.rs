@@ -29,42 +29,10 @@ fn strip_nulls(value: &mut Value) {
     }
 }
 
-/// RFC 7396.
-pub(crate) fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(serde_json::Map::new());
-    }
-    let Value::Object(target) = target else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            target.remove(name);
-        } else {
-            merge(target.entry(name).or_insert(Value::Null), value);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::views::Pod;
-
-    #[test]
-    fn merges() {
-        let check = |target: &str, patch: &str, expected: &str| {
-            let mut merged: Value = serde_json::from_str(target).unwrap();
-            merge(&mut merged, &serde_json::from_str(patch).unwrap());
-            assert_eq!(merged.to_string(), expected, "{target} + {patch}");
-        };
-        check(r#"{"a":1,"b":{"c":1}}"#, r#"{"b":{"d":2}}"#, r#"{"a":1,"b":{"c":1,"d":2}}"#);
-        check(r#"{"a":1,"b":{"c":1}}"#, r#"{"a":null,"b":{"c":null}}"#, r#"{"b":{}}"#);
-        check(r#"{"a":[1,2]}"#, r#"{"a":[3]}"#, r#"{"a":[3]}"#);
-        check(r#"{"a":1}"#, r#"{"a":{"b":null,"c":1}}"#, r#"{"a":{"c":1}}"#);
-    }
 
     #[test]
     fn null_reads_as_absent() {

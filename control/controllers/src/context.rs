@@ -3,7 +3,8 @@
 use crate::shared::Shared;
 use crate::start::ControllerConfig;
 use jiff::Timestamp;
-use keelson_client::Client;
+use keelson_client::queue::Queue;
+use keelson_client::{Client, Key};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,6 +37,8 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a ControllerConfig,
     pub(crate) shared: Arc<Shared>,
     pub(crate) tasks: Tasks,
+    /// Namespaces that are being deleted; whoever sees content of theirs end wakes them.
+    pub(crate) emptying: Queue<Key>,
     pub(crate) make_client: &'a (dyn Fn(&str) -> Client + Send + Sync),
 }
 

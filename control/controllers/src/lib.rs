@@ -10,6 +10,8 @@ mod certificates;
 mod claim;
 mod context;
 mod deployment;
+#[cfg(test)]
+mod e2e;
 mod endpoints;
 mod endpointslice;
 mod garbage;
@@ -28,5 +30,5 @@ mod worker;
 mod written;
 
 pub use certificates::{Signer, SignerError};
-pub use nodeipam::RangeError;
+pub use nodeipam::{Range, RangeError};
 pub use start::{ControllerConfig, Controllers, ControllersHandle};

@@ -10,6 +10,7 @@ use crate::{
 };
 use keelson_client::Client;
 use keelson_client::lease::{Election, ElectionConfig};
+use keelson_client::queue::Queue;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -122,6 +123,7 @@ fn run(config: &ControllerConfig, make_client: &MakeClient) -> Tasks {
         config,
         shared: Arc::new(Shared::spawn(&reader, config.seed)),
         tasks: Tasks::default(),
+        emptying: Queue::new(),
         make_client: make_client.as_ref(),
     };
     certificates::start(&context);

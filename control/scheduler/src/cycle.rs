@@ -20,7 +20,7 @@ const IMAGE_LOCALITY: i64 = 1;
 
 /// The name of the node for a pod; `random` decides among equals.
 pub(crate) fn schedule(pod: &PodInfo, cluster: &Cluster, random: u64) -> Result<String, Misfit> {
-    let feasible = feasible(pod, cluster)?;
+    let feasible = feasible(pod, cluster, random)?;
     let name = |index: usize| cluster.nodes.name[index].clone();
     let mut only = feasible.iter();
     if let (Some(one), None) = (only.next(), only.next()) {
@@ -34,15 +34,26 @@ pub(crate) fn schedule(pod: &PodInfo, cluster: &Cluster, random: u64) -> Result<
     equals.get(pick).map(|node| name(*node)).ok_or_else(Misfit::default)
 }
 
-/// The nodes that pass every filter.
-fn feasible(pod: &PodInfo, cluster: &Cluster) -> Result<Bits, Misfit> {
+/// How many feasible nodes are enough to choose from: in large clusters a part of them, as upstream has it.
+fn enough(nodes: usize) -> usize {
+    let percent = 50_usize.saturating_sub(nodes / 125).max(5);
+    if nodes <= 100 { nodes } else { (nodes * percent / 100).max(100) }
+}
+
+/// Nodes that pass every filter: all of them, or enough of them from a random one on.
+fn feasible(pod: &PodInfo, cluster: &Cluster, random: u64) -> Result<Bits, Misfit> {
     let nodes = &cluster.nodes;
     let spread = topology_spread::prepare(pod, cluster);
     let affinity = inter_pod_affinity::prepare(pod, cluster);
     let mut misfit = Misfit { nodes: nodes.real().count(), ..Misfit::default() };
     let mut feasible = Bits::default();
-    let mut short = Vec::new();
-    for node in nodes.real().iter() {
+    let (mut short, mut found) = (Vec::new(), 0);
+    let enough = enough(misfit.nodes);
+    let first = usize::try_from(random).unwrap_or(0).checked_rem(misfit.nodes).unwrap_or(0);
+    for node in nodes.real().iter().skip(first).chain(nodes.real().iter().take(first)) {
+        if found == enough {
+            break;
+        }
         let before = taints::filter_unschedulable(pod, nodes, node)
             .and_then(|()| node_affinity::filter_name(pod, nodes, node))
             .and_then(|()| taints::filter(pod, nodes, node))
@@ -58,7 +69,10 @@ fn feasible(pod: &PodInfo, cluster: &Cluster) -> Result<Bits, Misfit> {
         });
         match result {
             Err(reason) => misfit.add(reason),
-            Ok(()) if short.is_empty() => feasible.insert(node),
+            Ok(()) if short.is_empty() => {
+                feasible.insert(node);
+                found += 1;
+            }
             Ok(()) => short.drain(..).for_each(|reason: Reason| misfit.add(reason)),
         }
     }

@@ -89,6 +89,15 @@ fn nothing_to_choose_from() {
 }
 
 #[test]
+fn large_clusters_are_sampled_from_everywhere() {
+    let nodes: Vec<Node> = (0..400).map(|i| node(&format!("n{i}"), "", json!({}))).collect();
+    let cluster = cluster(nodes, vec![]);
+    let wants = pod("p", "", cpu("1"));
+    let chosen: BTreeSet<String> = (0..4000).map(|i| schedule(&wants, &cluster, i * 7919).unwrap()).collect();
+    assert!(chosen.len() > 300, "{}", chosen.len());
+}
+
+#[test]
 fn resources() {
     let full = || vec![pod("x", "a", cpu("3500m")), pod("y", "b", cpu("3"))];
     check("the emptier node", two(), vec![pod("x", "a", cpu("1"))], &pod("p", "", cpu("1")), "b");

@@ -184,8 +184,7 @@ impl Candidate {
     async fn patch(&self, spec: Value) -> Result<Lease> {
         let version = self.lease.as_ref().map(|l| l.metadata.resource_version.as_str()).unwrap_or_default();
         let patch = json!({"metadata": {"resourceVersion": version}, "spec": spec});
-        // Kubernetes' roles let the holders update their lease, not patch it.
-        self.client.amend(&Resource::LEASES, &self.config.namespace, &self.config.name, "", &patch).await
+        self.client.merge_patch(&Resource::LEASES, &self.config.namespace, &self.config.name, &patch).await
     }
 
     fn spec(&self, acquire: bool, transitions: i64) -> Value {

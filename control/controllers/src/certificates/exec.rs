@@ -8,10 +8,14 @@ use crate::shared::Shared;
 use crate::worker::Next;
 use crate::written::Written;
 use keelson_client::views::{ByteString, CertificateSigningRequest, Partial};
-use keelson_client::{Client, DeleteParams, Error, Key, Resource};
+use keelson_client::{Client, DeleteParams, Error, Key, PatchKind, Resource};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// When a requester without the right is looked at again: roles may change.
+const REVIEW_AGAIN: Duration = Duration::from_secs(60);
+const CLIENT_APPROVED: &str = "Auto approving kubelet client certificate after SubjectAccessReview.";
 
 pub(super) struct Certificates {
     pub(super) client: Client,
@@ -34,10 +38,13 @@ impl Certificates {
         match plan(&csr, &request, node.as_deref(), now) {
             Action::Wait(after) => return Ok(after.into()),
             Action::Delete => return self.delete(&csr).await,
-            Action::Approve { message } => {
-                let conditions = with_condition(&csr, "Approved", "AutoApproved", message, now);
-                self.write(&key, &csr, "approval", json!({"conditions": conditions})).await?;
+            Action::Review { subresource } => {
+                if !self.may(&csr, subresource).await? {
+                    return Ok(Next::After(REVIEW_AGAIN));
+                }
+                self.approve(&key, &csr, CLIENT_APPROVED).await?;
             }
+            Action::Approve { message } => self.approve(&key, &csr, message).await?,
             Action::Fail { reason, message } => {
                 let conditions = with_condition(&csr, "Failed", reason, &message, now);
                 self.write(&key, &csr, "status", json!({"conditions": conditions})).await?;
@@ -59,6 +66,30 @@ impl Certificates {
         Ok(Next::After(Duration::ZERO))
     }
 
+    async fn approve(&self, key: &Key, csr: &CertificateSigningRequest, message: &str) -> Result<(), Error> {
+        let conditions = with_condition(csr, "Approved", "AutoApproved", message, now());
+        self.write(key, csr, "approval", json!({"conditions": conditions})).await
+    }
+
+    /// Whether the requester may create this subresource of requests: the right to be approved.
+    async fn may(&self, csr: &CertificateSigningRequest, subresource: &str) -> Result<bool, Error> {
+        let resource = &Resource::CERTIFICATE_SIGNING_REQUESTS;
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": csr.spec.username, "uid": csr.spec.uid, "groups": csr.spec.groups,
+                "extra": csr.spec.extra,
+                "resourceAttributes": {
+                    "group": resource.group, "resource": resource.plural, "subresource": subresource,
+                    "verb": "create", "version": "*",
+                },
+            },
+        });
+        let answer: Value = self.client.create(&Resource::SUBJECT_ACCESS_REVIEWS, "", &review).await?;
+        Ok(answer["status"]["allowed"] == true)
+    }
+
     async fn write(
         &self,
         key: &Key,
@@ -71,7 +102,10 @@ impl Certificates {
             "status": status,
         });
         let resource = &Resource::CERTIFICATE_SIGNING_REQUESTS;
-        let reply: Partial = self.client.amend(resource, "", &key.name, subresource, &patch).await?;
+        let reply: Partial = self
+            .client
+            .patch_subresource(resource, "", &key.name, subresource, PatchKind::Merge, &patch)
+            .await?;
         self.written.note(key, &reply.metadata);
         Ok(())
     }

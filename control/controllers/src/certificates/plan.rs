@@ -9,7 +9,6 @@ pub(super) const KUBELET_CLIENT: &str = "kubernetes.io/kube-apiserver-client-kub
 pub(super) const KUBELET_SERVING: &str = "kubernetes.io/kubelet-serving";
 const API_CLIENT: &str = "kubernetes.io/kube-apiserver-client";
 const LEGACY: &str = "kubernetes.io/legacy-unknown";
-const BOOTSTRAPPERS: &str = "system:bootstrappers";
 const NODES: &str = "system:nodes";
 const NODE_PREFIX: &str = "system:node:";
 
@@ -27,6 +26,10 @@ pub(super) enum Action {
     Wait(Option<Duration>),
     Approve {
         message: &'static str,
+    },
+    /// Approve if the requester may create this subresource of requests.
+    Review {
+        subresource: &'static str,
     },
     Sign {
         seconds: i64,
@@ -57,7 +60,7 @@ pub(super) fn plan(
     let signer = csr.spec.signer_name.as_str();
     if !csr.has_condition("Approved") {
         return match request {
-            Ok(request) => approve(csr, request, node).map_or(wait, |message| Action::Approve { message }),
+            Ok(request) => approve(csr, request, node).unwrap_or(wait),
             Err(_) => wait,
         };
     }
@@ -84,22 +87,18 @@ fn seconds_left(csr: &CertificateSigningRequest, now: Timestamp) -> i64 {
     since.as_second() + keep - now.as_second()
 }
 
-/// The message of approval when a request is one that needs no human.
-fn approve(csr: &CertificateSigningRequest, request: &Request, node: Option<&Node>) -> Option<&'static str> {
-    let in_group = |group: &str| csr.spec.groups.iter().any(|g| g == group);
+/// The approval of a request that needs no human.
+fn approve(csr: &CertificateSigningRequest, request: &Request, node: Option<&Node>) -> Option<Action> {
     check(csr, request).ok()?;
+    let own = csr.spec.username == request.common_name;
     match csr.spec.signer_name.as_str() {
-        KUBELET_CLIENT if in_group(NODES) && csr.spec.username == request.common_name => {
-            Some("Auto approving self kubelet client certificate after SubjectAccessReview.")
-        }
-        KUBELET_CLIENT if in_group(BOOTSTRAPPERS) => {
-            Some("Auto approving kubelet client certificate after SubjectAccessReview.")
-        }
-        KUBELET_SERVING if in_group(NODES) && csr.spec.username == request.common_name => {
+        KUBELET_CLIENT if own => Some(Action::Review { subresource: "selfnodeclient" }),
+        KUBELET_CLIENT => Some(Action::Review { subresource: "nodeclient" }),
+        KUBELET_SERVING if own && csr.spec.groups.iter().any(|g| g == NODES) => {
             let node =
                 node.filter(|n| request.common_name.strip_prefix(NODE_PREFIX) == Some(&n.metadata.name))?;
-            names_are_the_nodes(request, node)
-                .then_some("Auto approving kubelet serving certificate of the node's own addresses.")
+            let message = "Auto approving kubelet serving certificate of the node's own addresses.";
+            names_are_the_nodes(request, node).then_some(Action::Approve { message })
         }
         _ => None,
     }
@@ -125,7 +124,7 @@ fn check(csr: &CertificateSigningRequest, request: &Request) -> Result<(), &'sta
             if request.organizations != [NODES] {
                 return Err("subject organization is not system:nodes");
             }
-            if !request.common_name.strip_prefix(NODE_PREFIX).is_some_and(|name| !name.is_empty()) {
+            if request.common_name.strip_prefix(NODE_PREFIX).is_none_or(str::is_empty) {
                 return Err("subject common name does not begin with system:node:");
             }
         }

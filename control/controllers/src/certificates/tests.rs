@@ -58,7 +58,8 @@ fn node_request() -> Result<Request, String> {
     })
 }
 
-fn approved(spec: Value, request: Result<Request, String>) -> bool {
+/// What is done about an undecided request: `yes`, `no`, or the right that the requester needs.
+fn decision(spec: Value, request: Result<Request, String>) -> &'static str {
     let node: Node = serde_json::from_value(json!({
         "metadata": {"name": "n1"},
         "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}, {"type": "Hostname", "address": "n1"}]}
@@ -66,8 +67,9 @@ fn approved(spec: Value, request: Result<Request, String>) -> bool {
     .unwrap();
     let action = plan(&csr(spec, json!({})), &request, Some(&node), at(1000));
     match action {
-        Action::Approve { .. } => true,
-        Action::Wait(_) => false,
+        Action::Approve { .. } => "yes",
+        Action::Wait(_) => "no",
+        Action::Review { subresource } => subresource,
         other => panic!("{other:?}"),
     }
 }
@@ -79,23 +81,19 @@ fn client_certificates_of_nodes_are_approved() {
         f(&mut request);
         Ok(request)
     };
-    assert!(approved(json!({}), node_request()));
-    assert!(approved(
-        json!({"usages": ["key encipherment", "digital signature", "client auth"]}),
-        node_request()
-    ));
-    let own = json!({"username": "system:node:n1", "groups": ["system:nodes"]});
-    assert!(approved(own, node_request()));
-    let others = json!({"username": "system:node:n2", "groups": ["system:nodes"]});
-    assert!(!approved(others, node_request()), "another node's name");
-    assert!(!approved(json!({"groups": ["system:authenticated"]}), node_request()), "anybody");
-    assert!(!approved(json!({"usages": ["digital signature", "server auth"]}), node_request()));
-    assert!(!approved(json!({"usages": ["client auth"]}), node_request()));
-    assert!(!approved(json!({}), change(|r| r.organizations = vec!["system:masters".into()])));
-    assert!(!approved(json!({}), change(|r| r.organizations.push("system:masters".into()))));
-    assert!(!approved(json!({}), change(|r| r.common_name = "system:node:".into())));
-    assert!(!approved(json!({}), change(|r| r.dns_names.push("x".into()))));
-    assert!(!approved(json!({}), Err("garbage".into())));
+    let usages = json!({"usages": ["key encipherment", "digital signature", "client auth"]});
+    assert_eq!(decision(json!({}), node_request()), "nodeclient");
+    assert_eq!(decision(usages, node_request()), "nodeclient");
+    let named = |name: &str| json!({"username": name, "groups": ["system:nodes"]});
+    assert_eq!(decision(named("system:node:n1"), node_request()), "selfnodeclient");
+    assert_eq!(decision(named("system:node:n2"), node_request()), "nodeclient", "another node's name");
+    assert_eq!(decision(json!({"usages": ["digital signature", "server auth"]}), node_request()), "no");
+    assert_eq!(decision(json!({"usages": ["client auth"]}), node_request()), "no");
+    assert_eq!(decision(json!({}), change(|r| r.organizations = vec!["system:masters".into()])), "no");
+    assert_eq!(decision(json!({}), change(|r| r.organizations.push("system:masters".into()))), "no");
+    assert_eq!(decision(json!({}), change(|r| r.common_name = "system:node:".into())), "no");
+    assert_eq!(decision(json!({}), change(|r| r.dns_names.push("x".into()))), "no");
+    assert_eq!(decision(json!({}), Err("garbage".into())), "no");
 }
 
 #[test]
@@ -108,13 +106,13 @@ fn serving_certificates_need_the_nodes_own_addresses() {
         request.ips = ips.iter().map(|i| i.parse().unwrap()).collect();
         Ok(request)
     };
-    assert!(approved(spec.clone(), with(&["n1"], &["10.0.0.1"])));
-    assert!(!approved(spec.clone(), with(&["n1"], &["10.0.0.2"])));
-    assert!(!approved(spec.clone(), with(&["kubernetes"], &["10.0.0.1"])));
-    assert!(!approved(spec.clone(), with(&[], &[])));
+    assert_eq!(decision(spec.clone(), with(&["n1"], &["10.0.0.1"])), "yes");
+    assert_eq!(decision(spec.clone(), with(&["n1"], &["10.0.0.2"])), "no");
+    assert_eq!(decision(spec.clone(), with(&["kubernetes"], &["10.0.0.1"])), "no");
+    assert_eq!(decision(spec.clone(), with(&[], &[])), "no");
     let mut stranger = spec;
     stranger["groups"] = json!(["system:bootstrappers"]);
-    assert!(!approved(stranger, with(&["n1"], &["10.0.0.1"])));
+    assert_eq!(decision(stranger, with(&["n1"], &["10.0.0.1"])), "no");
 }
 
 #[test]

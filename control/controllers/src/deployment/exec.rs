@@ -10,7 +10,7 @@ use crate::worker::Next;
 use crate::written::Written;
 use keelson_client::recorder::{EventType, ObjectRef, Recorder};
 use keelson_client::views::{Deployment, DeploymentStatus, Partial, ReplicaSet};
-use keelson_client::{Client, DeleteParams, Error, Key, Propagation, Resource};
+use keelson_client::{Client, DeleteParams, Error, Key, PatchKind, Propagation, Resource};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,13 +102,13 @@ impl Deployments {
                 "resourceVersion": version,
                 "annotations": {REVISION: revision.to_string()},
             }});
-            version = self.amend(key, "", &patch).await?;
+            version = self.patch(key, "", &patch).await?;
         }
         for set in &plan.delete {
             self.delete(key, set).await?;
         }
         if let Some(status) = &plan.status {
-            self.amend(key, "status", &status_patch(&version, status)).await?;
+            self.patch(key, "status", &status_patch(&version, status)).await?;
         }
         Ok(plan.again.into())
     }
@@ -140,7 +140,7 @@ impl Deployments {
             "metadata": {"resourceVersion": deployment.metadata.resource_version},
             "status": {"collisionCount": collisions},
         });
-        self.amend(key, "status", &patch).await?;
+        self.patch(key, "status", &patch).await?;
         Ok(false)
     }
 
@@ -156,9 +156,18 @@ impl Deployments {
         }
     }
 
-    async fn amend(&self, key: &Key, subresource: &str, patch: &Value) -> Result<String, Error> {
-        let reply: Partial =
-            self.client.amend(&Resource::DEPLOYMENTS, &key.namespace, &key.name, subresource, patch).await?;
+    async fn patch(&self, key: &Key, subresource: &str, patch: &Value) -> Result<String, Error> {
+        let reply: Partial = self
+            .client
+            .patch_subresource(
+                &Resource::DEPLOYMENTS,
+                &key.namespace,
+                &key.name,
+                subresource,
+                PatchKind::Merge,
+                patch,
+            )
+            .await?;
         self.written.note(key, &reply.metadata);
         Ok(reply.metadata.resource_version)
     }

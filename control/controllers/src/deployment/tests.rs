@@ -6,6 +6,8 @@ use keelson_client::views::{Deployment, ReplicaSet};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+type Sets = Vec<Arc<ReplicaSet>>;
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -83,7 +85,7 @@ fn bounds_round_as_documented() {
 
 #[test]
 fn rolling_updates_move_in_steps() {
-    let cases: [(&str, i64, Vec<Arc<ReplicaSet>>, &[&str]); 9] = [
+    let cases: [(&str, i64, Sets, &[&str]); 9] = [
         ("the first set gets all", 3, vec![], &["+3"]),
         ("a new set gets the surge", 4, vec![set("v1", 1, 4, 4, 4)], &["+1"]),
         (
@@ -227,7 +229,7 @@ fn recreate_waits_for_the_last_old_pod() {
 
 #[test]
 fn scaling() {
-    let cases: [(&str, i64, Vec<Arc<ReplicaSet>>, &[&str]); 6] = [
+    let cases: [(&str, i64, Sets, &[&str]); 6] = [
         ("one set takes all", 5, vec![set("v2", 1, 3, 3, 3)], &["web-v2 3>5"]),
         ("to nothing", 0, vec![set("v2", 1, 3, 3, 3)], &["web-v2 3>0"]),
         ("from nothing", 3, vec![set("v2", 1, 0, 0, 0)], &["web-v2 0>3"]),

@@ -30,7 +30,7 @@ impl EndpointsControl {
             Plan::Nothing => return Ok(Next::Done),
             Plan::Create(body) => self.client.create(&Resource::ENDPOINTS, &key.namespace, &body).await?,
             Plan::Update(patch) => {
-                self.client.amend(&Resource::ENDPOINTS, &key.namespace, &key.name, "", &patch).await?
+                self.client.merge_patch(&Resource::ENDPOINTS, &key.namespace, &key.name, &patch).await?
             }
         };
         self.written.note(&key, &reply.metadata);

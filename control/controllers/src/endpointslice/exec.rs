@@ -48,7 +48,7 @@ impl Slices {
         let namespace = key.namespace.as_str();
         let updates = plan.update.iter().map(|(name, patch)| async move {
             let reply: Partial =
-                self.client.amend(&Resource::ENDPOINT_SLICES, namespace, name, "", patch).await?;
+                self.client.merge_patch(&Resource::ENDPOINT_SLICES, namespace, name, patch).await?;
             self.written.note(key, &reply.metadata);
             Ok::<_, Error>(())
         });

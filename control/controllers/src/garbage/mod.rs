@@ -9,6 +9,7 @@ mod plan;
 mod tests;
 
 use crate::context::{Context, Tasks};
+use crate::namespace::content_ended;
 use crate::worker::serve;
 use exec::Garbage;
 use graph::Graph;
@@ -69,9 +70,13 @@ impl View for Slim {
     }
 }
 
+/// Told the namespace of an object that is gone.
+type Ended = Arc<dyn Fn(&str) + Send + Sync>;
+
 pub(crate) fn start(context: &Context<'_>, reader: Client) {
     let client = context.client("generic-garbage-collector");
     let (tasks, seed) = (context.tasks.clone(), context.config.seed);
+    let (shared, emptying) = (context.shared.clone(), context.emptying.clone());
     context.tasks.spawn(async move {
         let served = discover(&reader).await;
         let kinds =
@@ -82,7 +87,8 @@ pub(crate) fn start(context: &Context<'_>, reader: Client) {
             queue: Queue::new(),
             kinds: kinds.collect(),
         });
-        follow_all(&tasks, &reader, &served, &garbage, seed).await;
+        let ended = move |namespace: &str| content_ended(&shared, &emptying, namespace);
+        follow_all(&tasks, &reader, &served, &garbage, (seed, Arc::new(ended))).await;
         let queue = garbage.queue.clone();
         serve(&tasks, "garbage", &queue, WORKERS, move |work| garbage.clone().reconcile(work));
     });
@@ -105,7 +111,13 @@ fn is_followed(served: &Served) -> bool {
 }
 
 /// Returns when every kind has been read once: before that, an owner may merely not have been seen.
-async fn follow_all(tasks: &Tasks, reader: &Client, served: &[Served], garbage: &Arc<Garbage>, seed: u64) {
+async fn follow_all(
+    tasks: &Tasks,
+    reader: &Client,
+    served: &[Served],
+    garbage: &Arc<Garbage>,
+    (seed, ended): (u64, Ended),
+) {
     let mut informers = Vec::new();
     for (index, served) in served.iter().filter(|s| is_followed(s)).enumerate() {
         let options = Options::<Slim> {
@@ -120,16 +132,19 @@ async fn follow_all(tasks: &Tasks, reader: &Client, served: &[Served], garbage: 
         informer.synced().await;
     }
     for (resource, informer) in informers {
-        tasks.spawn(follow(resource, informer, garbage.clone()));
+        tasks.spawn(follow(resource, informer, garbage.clone(), ended.clone()));
     }
 }
 
-async fn follow(resource: Resource, informer: Informer<Slim>, garbage: Arc<Garbage>) {
+async fn follow(resource: Resource, informer: Informer<Slim>, garbage: Arc<Garbage>, ended: Ended) {
     let mut feed = informer.subscribe();
     while let Some(change) = feed.recv().await {
         match change {
             Change::Applied { new, .. } => garbage.observe(resource, &new.0),
-            Change::Deleted(last) => garbage.gone(&last.0.uid),
+            Change::Deleted(last) => {
+                garbage.gone(&last.0.uid);
+                ended(&last.0.namespace);
+            }
             Change::Resync => {
                 let objects = informer.store().list();
                 let alive: HashSet<&str> = objects.iter().map(|o| o.0.uid.as_str()).collect();

@@ -9,8 +9,8 @@ use keelson_client::{Client, DeleteParams, Error, Key, ListParams, Propagation, 
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// When content that waits for somebody's finalizer is looked at again; pods wake the namespace themselves.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// When remaining content is looked at again if nothing told of its end before.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Namespaces {
     pub(super) client: Client,
@@ -109,16 +109,19 @@ impl Namespaces {
         }
         let patch: Value = json!({"status": {"conditions": wanted}});
         let name = &namespace.metadata.name;
-        match self.client.amend::<Partial>(&Resource::NAMESPACES, "", name, "status", &patch).await {
+        match self.client.patch_status::<Partial>(&Resource::NAMESPACES, "", name, &patch).await {
             Err(e) if !e.is_not_found() && !e.is_conflict() => Err(e),
             _ => Ok(()),
         }
     }
 
+    /// The finalizers of a namespace are replaced, not patched: that is all this subresource takes.
     async fn finalize(&self, namespace: &Namespace) -> Result<(), Error> {
         let name = &namespace.metadata.name;
-        let patch = json!({"spec": {"finalizers": without_ours(namespace)}});
-        match self.client.amend::<Partial>(&Resource::NAMESPACES, "", name, "finalize", &patch).await {
+        let resource = &Resource::NAMESPACES;
+        let mut object: Value = self.client.get(resource, "", name).await?;
+        object["spec"]["finalizers"] = json!(without_ours(namespace));
+        match self.client.replace_subresource::<Partial>(resource, "", name, "finalize", &object).await {
             Err(e) if !e.is_not_found() => Err(e),
             _ => Ok(()),
         }

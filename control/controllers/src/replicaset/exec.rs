@@ -193,7 +193,7 @@ impl ReplicaSets {
             },
         });
         let reply =
-            self.client.amend(&Resource::REPLICA_SETS, &key.namespace, &key.name, "status", &patch).await;
+            self.client.patch_status(&Resource::REPLICA_SETS, &key.namespace, &key.name, &patch).await;
         match reply {
             Ok(Partial { metadata }) => self.sets_written.note(key, &metadata),
             Err(e) if e.is_not_found() => {}

@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+type Pods = Vec<Arc<Pod>>;
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -60,7 +62,7 @@ fn counts() {
     let done = || pod("done", json!({"status": {"phase": "Succeeded"}}));
     let foreign =
         || pod("foreign", json!({"metadata": {"ownerReferences": [{"uid": "x", "controller": true}]}}));
-    let cases: [(&str, i64, Vec<Arc<Pod>>, &[&str], usize, usize); 7] = [
+    let cases: [(&str, i64, Pods, &[&str], usize, usize); 7] = [
         ("from nothing", 3, vec![], &[], 3, 0),
         ("enough", 1, vec![pod("a", json!({}))], &[], 0, 0),
         ("ended and deleted pods do not count", 2, vec![gone(), done()], &[], 2, 0),
