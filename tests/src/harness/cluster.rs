@@ -1,7 +1,7 @@
 //! A cluster for one test.
 
 use super::kubectl::Kubectl;
-use super::leftovers::Machine;
+use super::leftovers::Belongings;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use xtask::cluster::{Cluster, Spec};
@@ -13,7 +13,6 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// A cluster that is gone when it is dropped; on a clean end the machine is looked over.
 pub struct TestCluster {
     cluster: Cluster,
-    before: Machine,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -23,7 +22,6 @@ impl TestCluster {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let state = PathBuf::from("/var/lib/keelson-test").join(name);
         xtask::cluster::down(&state).expect("what an earlier run left can be removed");
-        let before = Machine::look();
         let program = repo::program("keelson", false);
         assert!(program.exists(), "build it first: cargo xtask build");
         let mut archives: Vec<_> =
@@ -32,7 +30,7 @@ impl TestCluster {
         let spec =
             Spec { state, nodes, datapath: datapath.to_owned(), program, images: archives, verbose: false };
         match Cluster::up(spec.clone()) {
-            Ok(cluster) => Self { cluster, before, _turn: turn },
+            Ok(cluster) => Self { cluster, _turn: turn },
             Err(error) => {
                 show_logs(&spec.state);
                 let _ = xtask::cluster::down(&spec.state);
@@ -49,8 +47,12 @@ impl TestCluster {
 
     /// Ends the cluster and asserts that nothing of it is left on the machine.
     pub fn finish(self) {
+        let belongings = Belongings::of(&self.cluster.names);
+        if self.cluster.spec.datapath == "ebpf" {
+            assert!(belongings.bpf_objects() > 10, "its programs, maps and links are known");
+        }
         self.cluster.down().expect("the cluster goes down");
-        self.before.assert_same_as_now();
+        belongings.assert_gone(&self.cluster.names);
     }
 }
 
