@@ -30,7 +30,9 @@ fn setting(name: &str, default: &str) -> String {
 fn main() -> ExitCode {
     let role = env::args().nth(1).unwrap_or_default();
     if !["frontend", "backend"].contains(&role.as_str()) {
-        eprintln!("usage: webserver frontend|backend   (PORT, BACKEND, POD, NODE, GREETING in the environment)");
+        eprintln!(
+            "usage: webserver frontend|backend   (PORT, BACKEND, POD, NODE, GREETING in the environment)"
+        );
         return ExitCode::from(2);
     }
     let settings = Settings {
