@@ -191,7 +191,7 @@ impl Candidate {
         let now = now_micros();
         let mut spec = json!({
             "holderIdentity": self.config.identity,
-            "leaseDurationSeconds": self.config.duration.as_secs(),
+            "leaseDurationSeconds": self.config.duration.as_secs().max(1),
             "renewTime": now,
             "leaseTransitions": transitions,
         });
@@ -202,7 +202,7 @@ impl Candidate {
     }
 
     async fn give_back(&mut self) {
-        let spec = json!({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": now_micros()});
+        let spec = json!({"holderIdentity": null, "leaseDurationSeconds": 1, "renewTime": now_micros()});
         if let Err(e) = self.patch(spec).await {
             tracing::debug!(lease = self.config.name, error = %e, "the lease was not given back");
         }
