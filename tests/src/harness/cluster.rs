@@ -2,6 +2,7 @@
 
 use super::kubectl::Kubectl;
 use super::leftovers::Belongings;
+use std::hash::BuildHasher;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use xtask::cluster::{Cluster, Spec};
@@ -20,7 +21,7 @@ impl TestCluster {
     /// Brings up `nodes` nodes; `name` makes the state folder, `datapath` is `auto`, `ebpf` or `iptables`.
     pub fn up(name: &str, nodes: usize, datapath: &str) -> Self {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let state = PathBuf::from("/var/lib/keelson-test").join(name);
+        let state = root().join(name);
         xtask::cluster::down(&state).expect("what an earlier run left can be removed");
         let program = repo::program("keelson", false);
         assert!(program.exists(), "build it first: cargo xtask build");
@@ -71,6 +72,13 @@ impl Drop for TestCluster {
         }
         let _ = self.cluster.down();
     }
+}
+
+/// Where test clusters live: apart for each checkout, so that their tests do not meet.
+fn root() -> PathBuf {
+    let checkout =
+        std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(repo::root());
+    PathBuf::from(format!("/var/lib/keelson-test-{:04x}", checkout & 0xffff))
 }
 
 /// The last lines of every process, for a test that fails.

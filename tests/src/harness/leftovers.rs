@@ -19,6 +19,8 @@ const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 /// What a running cluster has that does not go by name.
 pub struct Belongings {
     bpf: BTreeSet<BpfObject>,
+    /// Sockets that containerd's shims make outside of all folders that they are told.
+    sockets: Vec<PathBuf>,
 }
 
 impl Belongings {
@@ -28,7 +30,8 @@ impl Belongings {
         for entry in fs::read_dir(names.state()).into_iter().flatten().flatten() {
             files_below(&entry.path().join("bpf"), &mut pins);
         }
-        Self { bpf: pins.iter().filter_map(|pin| pinned(pin)).collect() }
+        let bpf = pins.iter().filter_map(|pin| pinned(pin)).collect();
+        Self { bpf, sockets: xtask::cluster::shim_sockets(names) }
     }
 
     /// How many BPF objects there are.
@@ -62,6 +65,8 @@ impl Belongings {
         left.extend(
             mounts.filter(|at| Path::new(at).starts_with(names.state())).map(|at| format!("mount {at}")),
         );
+        let sockets = self.sockets.iter().filter(|socket| socket.exists());
+        left.extend(sockets.map(|socket| format!("socket {}", socket.display())));
         left.extend(cgroups(names));
         left.extend(processes(names));
         if names.state().exists() {

@@ -11,10 +11,12 @@ mod network;
 mod nodes;
 mod process;
 mod ready;
+mod shims;
 
 pub use cgroups::{processes, v2_root};
 pub use names::Names;
 pub use process::{Daemon, in_netns};
+pub use shims::sockets as shim_sockets;
 
 use crate::run::step;
 use anyhow::{Context, Result, bail};
@@ -140,7 +142,9 @@ pub fn down(state: &Path) -> Result<()> {
 
 fn remove(names: &Names) -> Result<()> {
     nodes::stop_all(names)?;
+    let sockets = shims::sockets(names);
     cgroups::kill_all(names)?;
+    shims::remove(&sockets)?;
     mounts::unmount_below(names.state())?;
     network::remove(names)?;
     cgroups::remove(names)?;

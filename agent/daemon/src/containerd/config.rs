@@ -49,6 +49,7 @@ disabled_plugins = [
 
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
+        Root = "{state}/runc"
 
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{cni_bin}"

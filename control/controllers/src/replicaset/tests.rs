@@ -58,11 +58,13 @@ fn names(pods: &[Arc<Pod>]) -> Vec<&str> {
 
 #[test]
 fn counts() {
+    /// Name, wanted replicas, pods; names deleted, pods created, pods left alone.
+    type Case<'a> = (&'a str, i64, Pods, &'a [&'a str], usize, usize);
     let gone = || pod("gone", json!({"metadata": {"deletionTimestamp": "1970-01-01T00:10:00Z"}}));
     let done = || pod("done", json!({"status": {"phase": "Succeeded"}}));
     let foreign =
         || pod("foreign", json!({"metadata": {"ownerReferences": [{"uid": "x", "controller": true}]}}));
-    let cases: [(&str, i64, Pods, &[&str], usize, usize); 7] = [
+    let cases: [Case<'_>; 7] = [
         ("from nothing", 3, vec![], &[], 3, 0),
         ("enough", 1, vec![pod("a", json!({}))], &[], 0, 0),
         ("ended and deleted pods do not count", 2, vec![gone(), done()], &[], 2, 0),
