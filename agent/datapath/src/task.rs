@@ -47,7 +47,7 @@ enum Event {
 
 /// Changes that come together are written together.
 const GATHER: Duration = Duration::from_millis(2);
-const TICK: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_secs(2);
 
 /// The task's state.
 pub struct Task {

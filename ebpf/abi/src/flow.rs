@@ -69,11 +69,23 @@ impl Flow {
     pub const REPLY: u32 = 1;
     /// A packet of the reply direction has been seen.
     pub const ANSWERED: u32 = 2;
-    /// FIN or RST has been seen in one direction.
-    pub const CLOSING: u32 = 4;
+    /// A FIN has been seen in this entry's direction.
+    pub const OWN_FIN: u32 = 4;
+    /// A FIN has been seen in the other direction.
+    pub const PEER_FIN: u32 = 8;
+    /// Both are closed, or one has reset the connection.
+    pub const CLOSED: u32 = Self::OWN_FIN | Self::PEER_FIN;
 
     /// How stale `seen_ns` may become before a packet refreshes it, in both entries.
     pub const REFRESH_NS: u64 = SECOND_NS;
+
+    /// The flags that the entry of the other direction gains with these.
+    #[inline(always)]
+    pub const fn seen_by_peer(flags: u32) -> u32 {
+        let own = if flags & Self::OWN_FIN != 0 { Self::PEER_FIN } else { 0 };
+        let peer = if flags & Self::PEER_FIN != 0 { Self::OWN_FIN } else { 0 };
+        (flags & Self::ANSWERED) | own | peer
+    }
 
     /// Whether the flow has been idle beyond its limit.
     #[inline(always)]
@@ -91,7 +103,10 @@ const UDP: u8 = 17;
 pub const fn idle_limit_ns(protocol: u8, flags: u32) -> u64 {
     let answered = flags & Flow::ANSWERED != 0;
     let seconds = match protocol {
-        TCP if flags & Flow::CLOSING != 0 => 30,
+        // Long enough for the last acknowledgements to be repeated; a table full of the dead refuses the living.
+        TCP if flags & Flow::CLOSED == Flow::CLOSED => 5,
+        // One side may speak on for long after the other has ended.
+        TCP if flags & Flow::CLOSED != 0 => 3_600,
         // Longer than the two hours after which keep-alive probes start.
         TCP if answered => 8_000,
         TCP => 60,

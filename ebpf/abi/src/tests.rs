@@ -69,8 +69,10 @@ fn a_closing_flow_goes_first() {
         reserved: [0; 2],
     };
     let minute = 61_000_000_000;
-    assert!(flow(Flow::CLOSING | Flow::ANSWERED).expired(6, minute));
+    assert!(flow(Flow::CLOSED | Flow::ANSWERED).expired(6, minute));
+    assert!(!flow(Flow::OWN_FIN | Flow::ANSWERED).expired(6, minute), "half closed");
     assert!(flow(0).expired(6, minute));
+    assert_eq!(Flow::seen_by_peer(Flow::OWN_FIN | Flow::REPLY), Flow::PEER_FIN);
     assert!(!flow(Flow::ANSWERED).expired(6, minute));
     assert!(!flow(Flow::ANSWERED).expired(17, minute));
 }

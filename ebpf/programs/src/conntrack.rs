@@ -16,7 +16,7 @@ pub fn now() -> u64 {
 #[inline(always)]
 pub fn find(packet: &Packet, now: u64) -> Option<&'static mut Flow> {
     let flow = get(&packet.tuple)?;
-    if flow.expired(packet.tuple.protocol, now) || (packet.is_syn() && flow.flags & Flow::CLOSING != 0) {
+    if flow.expired(packet.tuple.protocol, now) || (packet.is_syn() && flow.flags & Flow::CLOSED != 0) {
         return None;
     }
     Some(flow)
@@ -30,16 +30,14 @@ pub fn touch(flow: &mut Flow, packet: &Packet, now: u64) {
     if flags & Flow::REPLY != 0 {
         flags |= Flow::ANSWERED;
     }
-    if packet.is_closing() {
-        flags |= Flow::CLOSING;
-    }
+    flags |= packet.closes();
     if flags == flow.flags && now.wrapping_sub(flow.seen_ns) < Flow::REFRESH_NS {
         return;
     }
     flow.flags = flags;
     flow.seen_ns = now;
     if let Some(twin) = get(&flow.translated.reversed()) {
-        twin.flags |= flags & (Flow::ANSWERED | Flow::CLOSING);
+        twin.flags |= Flow::seen_by_peer(flags);
         twin.seen_ns = now;
     }
 }

@@ -58,11 +58,11 @@ pub const NAT_TRIES: u32 = 8;
 
 /// Sizes; user space may override them before loading.
 pub const SERVICES_MAX: usize = 131_072;
-pub const BACKENDS_MAX: usize = 524_288;
-pub const FLOWS_MAX: usize = 131_072;
+pub const BACKENDS_MAX: usize = 262_144;
+pub const FLOWS_MAX: usize = 262_144;
 pub const PEERS_MAX: usize = 32_768;
 pub const ENDPOINTS_MAX: usize = 4_096;
-pub const SOCKETS_MAX: usize = 65_536;
+pub const SOCKETS_MAX: usize = 32_768;
 /// At least as many as there are hooks and reasons.
 pub const HOOK_COUNTS_MAX: usize = 16;
 pub const DROP_COUNTS_MAX: usize = 32;

@@ -2,7 +2,7 @@
 
 use crate::consts::*;
 use aya_ebpf::programs::TcContext;
-use keelson_ebpf_abi::{Address, Be16, Reason, Tuple};
+use keelson_ebpf_abi::{Address, Be16, Flow, Reason, Tuple};
 
 /// What the pipeline knows of a packet.
 #[repr(C)]
@@ -95,10 +95,15 @@ impl Packet {
         self.tuple.protocol == TCP && self.control & (SYN | ACK) == SYN
     }
 
-    /// Whether this ends a TCP connection.
+    /// What this packet says of the end of its TCP connection, as flags of a flow.
     #[inline(always)]
-    pub fn is_closing(&self) -> bool {
-        self.tuple.protocol == TCP && self.control & (FIN | RST) != 0
+    pub fn closes(&self) -> u32 {
+        match self.control & (FIN | RST) {
+            0 => 0,
+            _ if self.tuple.protocol != TCP => 0,
+            FIN => Flow::OWN_FIN,
+            _ => Flow::CLOSED,
+        }
     }
 }
 

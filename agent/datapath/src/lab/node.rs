@@ -69,7 +69,7 @@ impl LabNode {
             dns: Some(address("10.96.0.10")),
             vxlan_port: 8472,
             mode: self.mode,
-            sizes: Sizes { flows: 4096, backends: 4096 },
+            sizes: Sizes { flows: 65_536, backends: 4096 },
             clsact: self.clsact,
         };
         let (work, inbox) = mpsc::channel::<Work>();

@@ -95,9 +95,22 @@ fn child() {
         "tcp" => ask_tcp(to).map(|(text, peer)| format!("{text}, peer {peer}")),
         "udp" => ask_udp(to),
         "udp-connected" => ask_udp_connected(to),
+        "connect-time" => Ok(connect_time(to)),
         other => panic!("unknown probe {other}"),
     };
     println!("PROBE {}", line.unwrap_or_else(|error| error));
+}
+
+/// The median time of a connect(), microseconds.
+fn connect_time(to: SocketAddr) -> String {
+    let once = |_| {
+        let begun = std::time::Instant::now();
+        drop(TcpStream::connect(to).unwrap());
+        begun.elapsed()
+    };
+    let mut times: Vec<_> = (0..2_000).map(once).collect();
+    times.sort();
+    format!("{:.1}", times[times.len() / 2].as_secs_f64() * 1e6)
 }
 
 fn ask_udp_connected(to: SocketAddr) -> Result<String, String> {

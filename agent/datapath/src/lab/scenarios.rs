@@ -449,3 +449,16 @@ fn the_tunnel_takes_packets_from_nodes_only() {
     let drops = cluster.nodes[0].status().drops;
     assert_eq!(drops["tunnel"], 1, "{drops:?}");
 }
+
+/// Prints what a connect() through a ClusterIP costs beside a direct one; it holds no number.
+#[test]
+fn what_connect_costs() {
+    let cluster = Cluster::new(1, Mode::Ebpf);
+    let (a, b) = (cluster.pod(0, "a"), cluster.pod(0, "b"));
+    let at_b = format!("{}:8080", b.ip);
+    cluster.set_services(&[("web", "10.96.1.1", 30_080, &[&at_b])]);
+    for (name, to) in [("direct", at_b.as_str()), ("ClusterIP", "10.96.1.1:80"), ("direct", at_b.as_str())] {
+        let median = probe::in_cgroup(&a.namespace, &cluster.nodes[0].cgroup, "connect-time", to);
+        println!("connect, {name}: {median} us");
+    }
+}

@@ -96,7 +96,7 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { flows: 131_072, backends: 262_144 }
+        Self { flows: 262_144, backends: 262_144 }
     }
 }
 
@@ -127,6 +127,8 @@ pub fn load(pins: Option<&Path>, sizes: Sizes) -> Result<(Programs, Maps), LoadE
         return Err(LoadError::NoObject);
     }
     let mut loader = EbpfLoader::new();
+    // Our programs relocate nothing against the kernel's types, so those need not be parsed.
+    loader.btf(None);
     loader.map_max_entries(map::FLOWS, sizes.flows).map_max_entries(map::BACKENDS, sizes.backends);
     if let Some(pins) = pins {
         let folder = pins.join(format!("v{LAYOUT}")).join("maps");

@@ -21,7 +21,9 @@ fn the_programs_meet_every_row() {
 
 #[test]
 fn programs_load_within_the_verifier_budget() {
+    let begun = std::time::Instant::now();
     let (programs, _maps) = super::object::load(None, rig::SIZES).unwrap_or_else(|error| panic!("{error}"));
+    println!("loaded in {:?}", begun.elapsed());
     let counts = programs.verified_instructions();
     for (name, count) in &counts {
         println!("{name}: {count} instructions verified");
@@ -100,5 +102,15 @@ fn idle_flows_are_swept_by_what_they_are() {
         assert_eq!(rig.sweep_after(90), 2, "the datagram without an answer is gone");
         assert_eq!(rig.sweep_after(7_300), 2, "a connection outlives the time to keep-alive probes");
         assert_eq!(rig.sweep_after(9_000), 0);
+        // A connection that both sides have ended goes at once, one that a single side has ended stays.
+        for (port, ends) in [(1, "FA"), (2, "A"), (3, "R")] {
+            send(&mut rig, interfaces.a, &format!("tcp 10.244.1.2:{port} > 10.244.1.3:2 S"));
+            send(&mut rig, interfaces.b, &format!("tcp 10.244.1.3:2 > 10.244.1.2:{port} {ends}"));
+        }
+        send(&mut rig, interfaces.a, "tcp 10.244.1.2:1 > 10.244.1.3:2 FA");
+        send(&mut rig, interfaces.a, "tcp 10.244.1.2:2 > 10.244.1.3:2 FA");
+        assert_eq!(rig.sweep_after(0), 6);
+        assert_eq!(rig.sweep_after(10), 2);
+        assert_eq!(rig.sweep_after(3_700), 0);
     });
 }
