@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-type Pods = Vec<Arc<Pod>>;
+/// A case: its name, the wanted replicas, the pods, those being deleted, how many are created and deleted.
+type Case<'a> = (&'a str, i64, Vec<Arc<Pod>>, &'a [&'a str], usize, usize);
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
