@@ -54,7 +54,7 @@ impl Engine {
         self.attachments.put(attachment.clone())?;
         let interface = self.netlink.add_pod(&self.link(attachment)).await?;
         if let Backend::Ebpf(ebpf) = &mut self.backend {
-            ebpf.attach_pod(&interface.name, interface.index)?;
+            ebpf.attach_pod(&interface.name)?;
         }
         let endpoint = Endpoint { ifindex: interface.index, mac: attachment.mac, ..Endpoint::default() };
         self.endpoints.insert(attachment.address(), endpoint);
@@ -73,7 +73,6 @@ impl Engine {
         self.endpoints.remove(&address);
         self.write_endpoint(address).await?;
         if let Backend::Ebpf(ebpf) = &mut self.backend {
-            ebpf.detach_pod(&attachment.host_interface);
             ebpf.forget_address(address)?;
         }
         self.attachments.remove(key)?;

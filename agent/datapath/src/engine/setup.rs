@@ -172,7 +172,7 @@ impl Engine {
                         Endpoint { ifindex: interface.index, mac: attachment.mac, ..Endpoint::default() };
                     self.endpoints.insert(attachment.address(), endpoint);
                     match &mut self.backend {
-                        Backend::Ebpf(ebpf) => ebpf.attach_pod(&interface.name, interface.index)?,
+                        Backend::Ebpf(ebpf) => ebpf.attach_pod(&interface.name)?,
                         Backend::Iptables(_) => ebpf::detach_clsact(&interface.name),
                     }
                 }

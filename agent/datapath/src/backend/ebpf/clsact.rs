@@ -1,4 +1,4 @@
-//! Programs at the interfaces of kernels that have no tcx (before 6.6): filters of a clsact qdisc.
+//! Programs as filters of a clsact qdisc: on pods' veths, and elsewhere on kernels without tcx (before 6.6).
 //!
 //! A filter stays until its interface goes or it is removed, so there is nothing to pin; a new agent finds
 //! it by its priority and handle and puts its own program in its place.

@@ -57,7 +57,7 @@ impl Links {
         Ok(Self { folder, held: BTreeMap::new(), clsact })
     }
 
-    /// Attaches a packet program to an interface: on a pod's veth before all others, elsewhere after them.
+    /// Attaches a packet program to an interface of the node, after all others there.
     pub fn attach_interface(
         &mut self,
         programs: &mut Programs,
@@ -65,10 +65,9 @@ impl Links {
         interface: &str,
         ifindex: u32,
     ) -> Result<(), AttachError> {
-        let place = if hook == Hook::FromPod { Place::First } else { Place::Last };
         if !self.clsact {
             let name = format!("{interface}-{}", hook.name());
-            match self.attach(programs, hook, &name, ifindex, place) {
+            match self.attach(programs, hook, &name, ifindex, Place::Last) {
                 // What kernels say of an attach type that they do not know.
                 Err(AttachError::Attach { source, .. }) if source.raw_os_error() == Some(libc::EINVAL) => {
                     tracing::info!("this kernel has no tcx: using clsact");
@@ -77,9 +76,14 @@ impl Links {
                 result => return result,
             }
         }
-        let attached =
-            clsact::attach(programs.classifier(hook)?, interface, kind_of(hook)?, place == Place::First);
-        attached.map_err(|source| LoadError::Program { name: hook.name(), source: Box::new(source) }.into())
+        attach_filter(programs, hook, interface, Place::Last)
+    }
+
+    /// Attaches the program of a pod's veth, as a filter on every kernel: each tcx attachment waits for an RCU
+    /// grace period under the lock that all network changes share, some ten milliseconds for every pod start,
+    /// and the interface is ours alone and takes the filter with it when it goes.
+    pub fn attach_pod(&self, programs: &mut Programs, interface: &str) -> Result<(), AttachError> {
+        attach_filter(programs, Hook::FromPod, interface, Place::First)
     }
 
     /// Attaches every socket program to a folder of the cgroup v2 tree.
@@ -94,16 +98,6 @@ impl Links {
             self.attach(programs, entry.hook, &format!("cgroup-{}", entry.name), target, Place::Any)?;
         }
         Ok(())
-    }
-
-    /// Removes the links of an interface that goes away.
-    pub fn detach_interface(&mut self, interface: &str) {
-        let name = format!("{interface}-{}", Hook::FromPod.name());
-        self.held.remove(&name);
-        if let Some(folder) = &self.folder {
-            // Gone already is as good.
-            let _ = std::fs::remove_file(folder.join(pin_name(&name)));
-        }
     }
 
     /// Removes the pins of interfaces that no longer exist.
@@ -147,6 +141,17 @@ impl Links {
         }
         Ok(())
     }
+}
+
+fn attach_filter(
+    programs: &mut Programs,
+    hook: Hook,
+    interface: &str,
+    place: Place,
+) -> Result<(), AttachError> {
+    let attached =
+        clsact::attach(programs.classifier(hook)?, interface, kind_of(hook)?, place == Place::First);
+    attached.map_err(|source| LoadError::Program { name: hook.name(), source: Box::new(source) }.into())
 }
 
 /// A bpffs takes no dots, which names of interfaces may have.

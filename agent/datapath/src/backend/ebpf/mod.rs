@@ -107,14 +107,9 @@ impl Ebpf {
         Ok(())
     }
 
-    /// Attaches the program of a pod's veth.
-    pub fn attach_pod(&mut self, interface: &str, ifindex: u32) -> Result<(), AttachError> {
-        self.links.attach_interface(&mut self.programs, Hook::FromPod, interface, ifindex)
-    }
-
-    /// Lets go of a pod's veth.
-    pub fn detach_pod(&mut self, interface: &str) {
-        self.links.detach_interface(interface);
+    /// Attaches the program of a pod's veth; it goes with the veth.
+    pub fn attach_pod(&mut self, interface: &str) -> Result<(), AttachError> {
+        self.links.attach_pod(&mut self.programs, interface)
     }
 
     /// Removes what interfaces that are gone have left.
