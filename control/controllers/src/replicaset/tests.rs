@@ -59,8 +59,6 @@ fn names(pods: &[Arc<Pod>]) -> Vec<&str> {
 
 #[test]
 fn counts() {
-    /// Name, wanted replicas, pods; names deleted, pods created, pods left alone.
-    type Case<'a> = (&'a str, i64, Pods, &'a [&'a str], usize, usize);
     let gone = || pod("gone", json!({"metadata": {"deletionTimestamp": "1970-01-01T00:10:00Z"}}));
     let done = || pod("done", json!({"status": {"phase": "Succeeded"}}));
     let foreign =
