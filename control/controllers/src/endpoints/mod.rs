@@ -15,6 +15,7 @@ use keelson_client::Key;
 use keelson_client::informer::Change;
 use keelson_client::queue::Queue;
 use keelson_client::views::{Endpoints, Pod, Service};
+use plan::{MANAGED_BY, MANAGER};
 use std::sync::Arc;
 
 const WORKERS: usize = 5;
@@ -66,6 +67,10 @@ async fn route(shared: Arc<Shared>, queue: Queue<Key>) {
             Event::Endpoints(Change::Deleted(last)) => queue.add(last.metadata.key()),
             Event::Service(Change::Resync) | Event::Endpoints(Change::Resync) | Event::Pod(_) => {
                 shared.services.store().list().iter().for_each(|s| queue.add(s.metadata.key()));
+                // Objects of Services that went while nobody looked.
+                let ours = |e: &&Arc<Endpoints>| e.metadata.label(MANAGED_BY) == Some(MANAGER);
+                let all = shared.endpoints.store().list();
+                all.iter().filter(ours).for_each(|e| queue.add(e.metadata.key()));
             }
         }
     }

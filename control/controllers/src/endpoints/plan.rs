@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Addresses that one object holds at most; the annotation says when there are more.
 const ADDRESSES_MAX: usize = 1000;
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
-const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
-const MANAGER: &str = "endpoint-controller";
+pub(super) const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
+pub(super) const MANAGER: &str = "endpoint-controller";
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Plan {
