@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "the figures are the program's output")]
 
 mod api;
+mod connect;
 mod cpu;
 mod footprint;
 mod start;
@@ -31,6 +32,8 @@ enum Bench {
     Footprint,
     /// From an empty folder to a ready API and a Ready node
     Start,
+    /// connect() through a ClusterIP, beside a direct one
+    Connect,
 }
 
 fn main() -> Result<()> {
@@ -41,6 +44,7 @@ fn main() -> Result<()> {
     let figures = match arguments.bench {
         Bench::Api => runtime.block_on(api::run(state))?,
         Bench::Footprint => runtime.block_on(footprint::run(state))?,
+        Bench::Connect => runtime.block_on(connect::run(state))?,
         Bench::Start => runtime.block_on(start::run(state))?,
     };
     println!("{}", serde_json::to_string_pretty(&figures)?);

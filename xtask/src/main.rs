@@ -49,7 +49,7 @@ enum Task {
         #[arg(short, long)]
         package: Vec<String>,
     },
-    /// Measure an optimised build: api, footprint or start; JSON on stdout
+    /// Measure an optimised build: start, footprint, connect or api; JSON on stdout
     Bench {
         /// Only this one; all when absent
         #[arg(value_parser = bench::NAMES)]
