@@ -76,7 +76,8 @@ impl Agent {
     /// Brings the node up and returns when its kubelet runs. Pods that run already are adopted.
     pub async fn start(config: AgentConfig) -> Result<Self, AgentError> {
         let place = Place::find(&config)?;
-        Machine::look(place.address, config.kubelet_port).check()?;
+        let must_pin = (config.datapath == DatapathMode::Ebpf).then_some(config.pin_dir.as_path());
+        Machine::look(place.address, config.kubelet_port, must_pin).check()?;
         let mut tasks = JoinSet::new();
 
         let runtime = start_runtime(&config, &place);
@@ -142,12 +143,12 @@ fn install_plugin(dir: &Path, name: &str) -> Result<(), AgentError> {
 
 fn datapath_config(config: &AgentConfig, place: &Place) -> DatapathConfig {
     let mode = match config.datapath {
-        DatapathMode::Auto if !ensure_bpffs(&config.pin_dir) => Mode::Iptables,
-        DatapathMode::Auto => Mode::Auto,
-        DatapathMode::Ebpf => {
-            ensure_bpffs(&config.pin_dir);
-            Mode::Ebpf
+        DatapathMode::Auto if !ensure_bpffs(&config.pin_dir) => {
+            tracing::warn!(dir = %config.pin_dir.display(), "not on a BPF file system: iptables is used");
+            Mode::Iptables
         }
+        DatapathMode::Auto => Mode::Auto,
+        DatapathMode::Ebpf => Mode::Ebpf,
         DatapathMode::Iptables => Mode::Iptables,
     };
     DatapathConfig {

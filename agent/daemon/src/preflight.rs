@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::{IpAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the checks look at; a value, so that the rules can be tested without the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Machine {
     /// Whether something listens on the kubelet's port already.
     pub kubelet_port_used: bool,
     pub kubelet_port: u16,
+    /// Where pins are to be, when eBPF is asked for by name and that is on no BPF file system.
+    pub no_bpffs: Option<PathBuf>,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,9 +24,14 @@ pub struct PreflightError(pub Vec<String>);
 
 impl Machine {
     /// Looks at the machine.
-    pub fn look(address: IpAddr, kubelet_port: u16) -> Self {
+    ///
+    /// A BPF file system is made where one is missing and can be; only a node that must have one (`needs_bpffs`) lacks
+    /// it.
+    pub fn look(address: IpAddr, kubelet_port: u16, needs_bpffs: Option<&Path>) -> Self {
+        let is_root = nix::unistd::geteuid().is_root();
         Self {
-            is_root: nix::unistd::geteuid().is_root(),
+            is_root,
+            no_bpffs: needs_bpffs.filter(|dir| is_root && !ensure_bpffs(dir)).map(Path::to_owned),
             mounts: fs::read_to_string("/proc/mounts").unwrap_or_default(),
             kubelet_port_used: matches!(
                 TcpListener::bind((address, kubelet_port)),
@@ -52,6 +59,13 @@ impl Machine {
                 "port {port} is in use, by another kubelet?  ss -ltnp sport = :{port}  shows by whom; \
                  kubeletPort in the agent's configuration sets another",
                 port = self.kubelet_port
+            ));
+        }
+        if let Some(dir) = &self.no_bpffs {
+            missing.push(format!(
+                "pinDir {} is not on a BPF file system, which datapath: ebpf needs: mount -t bpf bpf /sys/fs/bpf, \
+                 or take datapath: auto, which uses iptables then",
+                dir.display()
             ));
         }
         if missing.is_empty() { Ok(()) } else { Err(PreflightError(missing)) }
@@ -98,6 +112,7 @@ mod tests {
             mounts: "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n".to_owned(),
             kubelet_port_used: false,
             kubelet_port: 10250,
+            no_bpffs: None,
         }
     }
 
@@ -111,6 +126,7 @@ mod tests {
             (Machine { is_root: false, ..good() }, "root"),
             (Machine { mounts: String::new(), ..good() }, "cgroup2"),
             (Machine { kubelet_port_used: true, ..good() }, "10250"),
+            (Machine { no_bpffs: Some("/pins".into()), ..good() }, "pinDir /pins"),
         ] {
             let PreflightError(lines) = machine.check().unwrap_err();
             assert!(lines.len() == 1 && lines[0].contains(word), "{lines:?}");
