@@ -1,19 +1,22 @@
 //! A folder of the cgroup v2 tree.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A scratch cgroup; must be empty of processes when it is dropped.
 pub struct Cgroup {
     pub path: PathBuf,
 }
 
+/// Where the v2 tree is mounted.
+pub fn root() -> PathBuf {
+    let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
+    let found = roots.into_iter().find(|root| root.join("cgroup.controllers").exists());
+    found.expect("a cgroup v2 tree is mounted")
+}
+
 impl Cgroup {
     pub fn new() -> Self {
-        let root = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
-            .into_iter()
-            .find(|root| Path::new(root).join("cgroup.controllers").exists())
-            .expect("a cgroup v2 tree is mounted");
-        let path = Path::new(root).join(super::unique());
+        let path = root().join(super::unique());
         std::fs::create_dir(&path).unwrap();
         Self { path }
     }

@@ -3,6 +3,7 @@
 //! Everything has a name of its own and goes away when its owner is dropped, also when a test fails.
 
 mod cgroup;
+mod leftovers;
 mod namespace;
 mod node;
 mod probe;
@@ -12,10 +13,14 @@ pub use cgroup::Cgroup;
 pub use namespace::{Namespace, switch, wire};
 pub use node::{BpfFs, LabNode};
 
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A name that no other test of this machine has.
+/// A name that no other test of this machine has. It begins with the process, by which what a killed test has
+/// left is known.
 fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    static SWEPT: Once = Once::new();
+    SWEPT.call_once(leftovers::remove);
     format!("kt{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

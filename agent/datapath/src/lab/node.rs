@@ -43,7 +43,7 @@ impl LabNode {
             namespace,
             cgroup: Cgroup::new(),
             state: tempfile::tempdir().unwrap(),
-            bpffs: BpfFs::mount_at("bpf"),
+            bpffs: BpfFs::mount(),
             name: name.to_owned(),
             ip: ip.to_owned(),
             mode,
@@ -143,6 +143,9 @@ impl Drop for LabNode {
     }
 }
 
+/// Where in its folder a bpffs is mounted.
+pub const BPF_FOLDER: &str = "bpf";
+
 /// A folder with a bpffs in it.
 pub struct BpfFs {
     pub folder: TempDir,
@@ -150,10 +153,10 @@ pub struct BpfFs {
 }
 
 impl BpfFs {
-    /// Mounts one under a name in a new folder.
-    pub fn mount_at(name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mount = folder.path().join(name);
+    /// Mounts one in a new folder.
+    pub fn mount() -> Self {
+        let folder = tempfile::Builder::new().prefix(&format!("{}-", super::unique())).tempdir().unwrap();
+        let mount = folder.path().join(BPF_FOLDER);
         std::fs::create_dir(&mount).unwrap();
         let none: Option<&str> = None;
         nix::mount::mount(Some("bpf"), &mount, Some("bpf"), nix::mount::MsFlags::empty(), none).unwrap();

@@ -103,10 +103,8 @@ impl Tables {
 
     /// What an address outside this node's pods is: the longest prefix wins.
     pub fn peer(&self, address: Address) -> Option<Peer> {
-        (0..=128).rev().find_map(|prefix_bits| {
-            let key = PeerKey { prefix_bits, address: address.masked(prefix_bits) };
-            self.peers.get(&key).copied()
-        })
+        let matching = self.peers.iter().filter(|(key, _)| address.masked(key.prefix_bits) == key.address);
+        matching.max_by_key(|(key, _)| key.prefix_bits).map(|(_, peer)| *peer)
     }
 }
 

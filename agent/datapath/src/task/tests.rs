@@ -100,7 +100,7 @@ fn config(folder: &Path, cgroup: &Cgroup) -> DatapathConfig {
 #[test]
 fn add_is_answered_when_the_view_has_the_pod_and_refused_when_it_never_does() {
     let (switch, node, bpffs, cgroup) =
-        (lab::switch(), Namespace::new("one"), lab::BpfFs::mount_at("bpf"), Cgroup::new());
+        (lab::switch(), Namespace::new("one"), lab::BpfFs::mount(), Cgroup::new());
     lab::wire(&switch, &node, "192.168.7.1");
     let (known, unknown) = (Namespace::new("known"), Namespace::new("unknown"));
     let config = config(bpffs.folder.path(), &cgroup);
