@@ -9,7 +9,6 @@ use crate::process::{Ending, wait_for_end};
 use anyhow::{Context, Result};
 use keelson_agent::config::AgentConfig;
 use keelson_server::{Flags, ServerConfig};
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs a command to its end.
@@ -45,9 +44,13 @@ fn run_server(arguments: &Server) -> Result<()> {
     };
     let config = ServerConfig::load(arguments.config.as_deref(), flags)?;
     if let Some(user) = &arguments.user {
-        let kubeconfig_dir = config.admin_kubeconfig.parent().map(Path::to_owned);
-        let owned: Vec<_> = [config.state_dir.clone()].into_iter().chain(kubeconfig_dir).collect();
-        crate::process::become_user(user, &owned)?;
+        anyhow::ensure!(
+            config.admin_kubeconfig.starts_with(&config.state_dir),
+            "adminKubeconfig ({}) must be below stateDir ({}) when the server runs as {user}: it can write nowhere else",
+            config.admin_kubeconfig.display(),
+            config.state_dir.display(),
+        );
+        crate::users::become_user(user, &config.state_dir)?;
     }
     install_crypto();
     runtime()?.block_on(async {

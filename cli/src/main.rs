@@ -6,6 +6,7 @@ mod arguments;
 mod commands;
 mod logging;
 mod process;
+mod users;
 
 use clap::Parser;
 use std::process::ExitCode;

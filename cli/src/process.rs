@@ -1,11 +1,10 @@
-//! Signals, users and children.
+//! Signals and children.
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
-use nix::unistd::{Pid, User, chown, setgid, setgroups, setuid};
+use nix::unistd::Pid;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal as listen};
@@ -73,45 +72,4 @@ pub fn terminate_children<'a>(children: impl Iterator<Item = &'a mut Child>) {
         let _ = child.kill();
         let _ = child.wait();
     }
-}
-
-/// Makes the system user `name` when it does not exist.
-pub fn ensure_user(name: &str) -> Result<()> {
-    if User::from_name(name)?.is_some() {
-        return Ok(());
-    }
-    let status = Command::new("useradd")
-        .args(["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name])
-        .status()
-        .context("cannot run useradd")?;
-    anyhow::ensure!(status.success(), "useradd cannot make the user {name} ({status})");
-    Ok(())
-}
-
-/// Gives up root, and with it every capability, for the user `name`, who gets `owned` first. Must be called
-/// before any thread is started.
-pub fn become_user(name: &str, owned: &[PathBuf]) -> Result<()> {
-    let user = User::from_name(name)?.with_context(|| format!("there is no user {name}"))?;
-    if nix::unistd::geteuid() == user.uid {
-        return Ok(());
-    }
-    for path in owned {
-        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        hand_over(path, &user)?;
-    }
-    setgroups(&[]).context("cannot drop groups; is this root?")?;
-    setgid(user.gid)?;
-    setuid(user.uid)?;
-    Ok(())
-}
-
-fn hand_over(path: &Path, user: &User) -> Result<()> {
-    chown(path, Some(user.uid), Some(user.gid))
-        .with_context(|| format!("cannot give {} to {}", path.display(), user.name))?;
-    if path.is_dir() && !path.is_symlink() {
-        for entry in std::fs::read_dir(path)? {
-            hand_over(&entry?.path(), user)?;
-        }
-    }
-    Ok(())
 }

@@ -17,8 +17,8 @@ const VERSION_TTL: u32 = 28_800;
 pub enum Outcome {
     /// The reply is in the buffer.
     Reply,
-    /// The question is to be asked for upstream; behind a CNAME of ours when one is given.
-    Forward { behind: Option<Name> },
+    /// The question is to be asked for upstream, behind these CNAMEs of ours: the last one is what to ask for.
+    Forward { behind: Vec<Name> },
     /// No reply.
     Drop,
 }
@@ -51,13 +51,10 @@ pub fn answer(zone: &Zone, message: &[u8], via: Transport, rotation: usize, buff
     }
     let mut key = [0; NAME_BYTES_MAX];
     match zone.lookup(query.key(&mut key)) {
-        Lookup::Foreign => Outcome::Forward { behind: None },
+        Lookup::Foreign => Outcome::Forward { behind: Vec::new() },
         Lookup::Found(records) => found(zone, &query, &records, limit, rotation, buffer),
         Lookup::NxDomain => negative(zone, &query, Rcode::NxDomain, limit, buffer),
-        Lookup::Unknown => {
-            Reply::start(&query, Rcode::ServFail, limit, buffer).finish(&query, Rcode::ServFail);
-            Outcome::Reply
-        }
+        Lookup::Unknown => fail(&query, limit, buffer),
     }
 }
 
@@ -86,7 +83,7 @@ fn found(
 ) -> Outcome {
     let asks_address = [rtype::A, rtype::AAAA].contains(&query.rtype);
     if asks_address && let Some(target) = &records.cname {
-        return Outcome::Forward { behind: Some(target.clone()) };
+        return chase(zone, query, target, Size { limit, rotation }, buffer);
     }
     let mut reply = Reply::start(query, Rcode::NoError, limit, buffer);
     let count = write_records(zone, query, records, rotation, &mut reply);
@@ -94,6 +91,71 @@ fn found(
         return negative(zone, query, Rcode::NoError, limit, buffer);
     }
     reply.finish(query, Rcode::NoError);
+    Outcome::Reply
+}
+
+/// How many CNAMEs of ours may follow each other; more is a circle.
+const CHAIN_MAX: usize = 8;
+
+/// How large a reply may be, and which address comes first in it.
+#[derive(Clone, Copy)]
+struct Size {
+    limit: usize,
+    rotation: usize,
+}
+
+/// Follows CNAMEs as long as they lead to names of ours.
+fn chase(zone: &Zone, query: &Query<'_>, target: &Name, size: Size, buffer: &mut Vec<u8>) -> Outcome {
+    let mut chain = vec![target.clone()];
+    loop {
+        let Some(last) = chain.last() else { return Outcome::Drop };
+        let records = match zone.lookup(last.as_wire()) {
+            Lookup::Foreign => return Outcome::Forward { behind: chain },
+            Lookup::Found(records) => records,
+            Lookup::NxDomain => return behind_chain(zone, query, &chain, None, size, buffer),
+            Lookup::Unknown => return fail(query, size.limit, buffer),
+        };
+        match &records.cname {
+            Some(next) if chain.len() < CHAIN_MAX => chain.push(next.clone()),
+            Some(_) => return fail(query, size.limit, buffer),
+            None => return behind_chain(zone, query, &chain, Some(&records), size, buffer),
+        }
+    }
+}
+
+/// The CNAMEs, then the addresses that the last one has; none when it does not exist.
+fn behind_chain(
+    zone: &Zone,
+    query: &Query<'_>,
+    chain: &[Name],
+    end: Option<&Records>,
+    size: Size,
+    buffer: &mut Vec<u8>,
+) -> Outcome {
+    let rcode = if end.is_some() { Rcode::NoError } else { Rcode::NxDomain };
+    let mut reply = Reply::start(query, rcode, size.limit, buffer);
+    let mut owner = Owner::Question;
+    for name in chain {
+        reply.record(Section::Answer, owner, rtype::CNAME, TTL, &[name.as_wire()]);
+        owner = Owner::Wire(name.as_wire());
+    }
+    let mut put = |rdata: &[u8]| {
+        reply.record(Section::Answer, owner, query.rtype, TTL, &[rdata]);
+    };
+    let count = match (end, query.rtype) {
+        (None, _) => 0,
+        (Some(records), rtype::A) => rotated(&records.a, size.rotation, |a| put(a)),
+        (Some(records), _) => rotated(&records.aaaa, size.rotation, |a| put(a)),
+    };
+    if count == 0 {
+        reply.record(Section::Authority, Owner::Wire(zone.apex.as_wire()), rtype::SOA, TTL, &[&soa(zone)]);
+    }
+    reply.finish(query, rcode);
+    Outcome::Reply
+}
+
+fn fail(query: &Query<'_>, limit: usize, buffer: &mut Vec<u8>) -> Outcome {
+    Reply::start(query, Rcode::ServFail, limit, buffer).finish(query, Rcode::ServFail);
     Outcome::Reply
 }
 

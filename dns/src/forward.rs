@@ -51,8 +51,8 @@ impl Forwarder {
         }
     }
 
-    /// Answers the first question of `request`, behind a CNAME of ours to `behind` when that is given.
-    pub async fn answer(&self, request: &[u8], behind: Option<&WireName>) -> Option<Message> {
+    /// Answers the first question of `request`, behind CNAMEs of ours.
+    pub async fn answer(&self, request: &[u8], behind: &[WireName]) -> Option<Message> {
         let request = Message::from_vec(request).ok()?;
         let question = request.queries.first()?.clone();
         let mut reply = Message::response(request.metadata.id, request.metadata.op_code);
@@ -64,7 +64,7 @@ impl Forwarder {
             reply.set_edns(Edns::new());
         }
         let mut name = question.name().clone();
-        if let Some(behind) = behind {
+        for behind in behind {
             let target = Name::read(&mut BinDecoder::new(behind.as_wire())).ok()?;
             reply.add_answer(Record::from_rdata(name, TTL, RData::CNAME(CNAME(target.clone()))));
             name = target;

@@ -69,7 +69,8 @@ pub struct Dns {
 impl Dns {
     /// Starts to answer at once: SERVFAIL for what is not known until the view is in sync.
     pub async fn start(config: DnsConfig, client: Client) -> Result<Self, DnsError> {
-        let zone = Zone::new(&config.domain).ok_or_else(|| DnsError::Domain(config.domain.clone()))?;
+        let zone = Zone::new(&config.domain, config.address)
+            .ok_or_else(|| DnsError::Domain(config.domain.clone()))?;
         let zone = Arc::new(zone);
         let forwarder = Arc::new(Forwarder::from_resolv_conf(&config.resolv_conf, config.address));
         let address = SocketAddr::new(config.address, config.port);

@@ -28,7 +28,7 @@ impl Handler {
         match answer(&self.zone, request, Transport::Tcp, rotation, &mut buffer) {
             Outcome::Reply => Message::from_vec(&buffer).ok(),
             Outcome::Drop => None,
-            Outcome::Forward { behind } => match self.forwarder.answer(request, behind.as_ref()).await {
+            Outcome::Forward { behind } => match self.forwarder.answer(request, &behind).await {
                 Some(reply) => Some(reply),
                 None if servfail(request, &mut buffer) => Message::from_vec(&buffer).ok(),
                 None => None,

@@ -59,8 +59,8 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// An empty table for `domain` (dotted); `None` when that is no domain name.
-    pub fn new(domain: &str) -> Option<Self> {
+    /// A table for `domain` (dotted), served at `address`; `None` when that is no domain name.
+    pub fn new(domain: &str, address: IpAddr) -> Option<Self> {
         let apex = Name::parse(domain)?;
         let zone = Self {
             pods: Name::below(&["pod"], &apex)?,
@@ -70,7 +70,7 @@ impl Zone {
             synced: AtomicBool::new(false),
             apex,
         };
-        let records = crate::compile::zone(&zone.apex);
+        let records = crate::compile::zone(&zone.apex, address);
         zone.set(Source::Zone, records);
         Some(zone)
     }
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_source_replaces_only_what_it_said() {
-        let zone = Zone::new("cluster.local").unwrap();
+        let zone = Zone::new("cluster.local", "10.96.0.10".parse().unwrap()).unwrap();
         zone.set_synced(true);
         let shared = name("1.0.0.10.in-addr.arpa");
         let says = |target: &str| Records { ptr: vec![name(target)], ..Records::default() };
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_missing_name_is_unknown_until_in_sync() {
-        let zone = Zone::new("cluster.local").unwrap();
+        let zone = Zone::new("cluster.local", "10.96.0.10".parse().unwrap()).unwrap();
         let missing = name("x.default.svc.cluster.local");
         assert_eq!(zone.lookup(missing.as_wire()), Lookup::Unknown);
         zone.set_synced(true);
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn pods_are_found_by_their_address() {
-        let zone = Zone::new("cluster.local").unwrap();
+        let zone = Zone::new("cluster.local", "10.96.0.10".parse().unwrap()).unwrap();
         zone.set_synced(true);
         let check = |dotted: &str, expected: Option<&str>| {
             let found = match zone.lookup(name(dotted).as_wire()) {

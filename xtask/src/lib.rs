@@ -14,3 +14,4 @@ pub mod setup;
 pub mod suite;
 pub mod tidy;
 pub mod verify;
+pub mod vm;

@@ -1,10 +1,13 @@
 //! `keelson up`: a server and an agent on this machine, each a process of its own, kept running.
 
 use crate::arguments::Up;
-use crate::process::{ensure_user, terminate_children};
+use crate::process::terminate_children;
+use crate::users::ensure_user;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -12,6 +15,8 @@ use std::time::{Duration, Instant};
 /// The user that the server runs as.
 const SERVER_USER: &str = "keelson";
 const CONFIG_DIR: &str = "/etc/keelson";
+/// Far more than a kubeconfig has.
+const KUBECONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// How often the children are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -43,7 +48,9 @@ pub fn run(arguments: &Up) -> Result<()> {
         for child in &mut children {
             child.look()?;
         }
-        if !announced && files.kubeconfig.exists() && TcpReady(address).check() {
+        // The server, which is not root, renews it; only root can write where users look for it.
+        let installed = install_kubeconfig(&files.servers_kubeconfig, &files.kubeconfig)?;
+        if !announced && installed && TcpReady(address).check() {
             announced = true;
             announce(&files.kubeconfig, address);
         }
@@ -74,7 +81,31 @@ impl TcpReady {
 struct Files {
     server: PathBuf,
     agent: PathBuf,
+    /// Where the server writes the administrator's kubeconfig.
+    servers_kubeconfig: PathBuf,
+    /// Where its user finds it.
     kubeconfig: PathBuf,
+}
+
+/// Copies the kubeconfig when it is new; whether there is one. The source lies in a folder of a user that is not
+/// trusted with root's eyes: a link there is not followed.
+fn install_kubeconfig(from: &Path, to: &Path) -> Result<bool> {
+    let opened = fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(from);
+    let Ok(source) = opened else { return Ok(false) };
+    if !source.metadata()?.is_file() {
+        return Ok(false);
+    }
+    let mut text = Vec::new();
+    source.take(KUBECONFIG_BYTES_MAX).read_to_end(&mut text)?;
+    if fs::read(to).is_ok_and(|kept| kept == text) {
+        return Ok(true);
+    }
+    let beside = to.with_extension("new");
+    let _ = fs::remove_file(&beside);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    file.write_all(&text)?;
+    fs::rename(&beside, to).with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(true)
 }
 
 /// The address that this machine would speak to others with.
@@ -95,6 +126,7 @@ fn write_configuration(arguments: &Up, address: IpAddr) -> Result<Files> {
     let files = Files {
         server: dir.join("server.yaml"),
         agent: dir.join("agent.yaml"),
+        servers_kubeconfig: arguments.state.join("server/admin.kubeconfig"),
         kubeconfig: dir.join("admin.kubeconfig"),
     };
     let state = &arguments.state;
@@ -104,7 +136,7 @@ fn write_configuration(arguments: &Up, address: IpAddr) -> Result<Files> {
             "apiVersion: keelson.dev/v1alpha1\nkind: ServerConfig\nstateDir: {}\nadvertiseAddress: {address}\n\
              adminKubeconfig: {}\n",
             state.join("server").display(),
-            files.kubeconfig.display(),
+            files.servers_kubeconfig.display(),
         ),
     )?;
     write_once(

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn zone() -> Zone {
-    let zone = Zone::new("cluster.local").unwrap();
+    let zone = Zone::new("cluster.local", "10.96.0.10".parse().unwrap()).unwrap();
     zone.set(Source::Namespace("ns".to_owned()), crate::compile::namespace("ns", &zone.apex));
     let services = [
         json!({ "metadata": { "name": "web", "namespace": "ns" },
@@ -17,6 +17,14 @@ fn zone() -> Zone {
         json!({ "metadata": { "name": "db", "namespace": "ns" }, "spec": { "clusterIP": "None" } }),
         json!({ "metadata": { "name": "ext", "namespace": "ns" },
             "spec": { "type": "ExternalName", "externalName": "example.org" } }),
+        json!({ "metadata": { "name": "alias", "namespace": "ns" },
+            "spec": { "type": "ExternalName", "externalName": "web.ns.svc.cluster.local" } }),
+        json!({ "metadata": { "name": "far", "namespace": "ns" },
+            "spec": { "type": "ExternalName", "externalName": "ext.ns.svc.cluster.local" } }),
+        json!({ "metadata": { "name": "dangling", "namespace": "ns" },
+            "spec": { "type": "ExternalName", "externalName": "none.ns.svc.cluster.local" } }),
+        json!({ "metadata": { "name": "circle", "namespace": "ns" },
+            "spec": { "type": "ExternalName", "externalName": "circle.ns.svc.cluster.local" } }),
     ];
     let endpoints: Vec<_> = (1..=200).map(|i| json!({ "addresses": [format!("10.244.0.{i}")] })).collect();
     let slice: EndpointSlice =
@@ -84,6 +92,7 @@ fn names_of_the_cluster() {
     check("10-1-2-3.ns.pod.cluster.local.", RecordType::A, NoError, &["10.1.2.3"]);
     check("dns-version.cluster.local.", RecordType::TXT, NoError, &["1.1.0"]);
     check("cluster.local.", RecordType::NS, NoError, &["ns.dns.cluster.local."]);
+    check("ns.dns.cluster.local.", RecordType::A, NoError, &["10.96.0.10"]);
     check("cluster.local.", RecordType::A, NoError, &[]);
     check("svc.cluster.local.", RecordType::A, NoError, &[]);
     check("ns.svc.cluster.local.", RecordType::A, NoError, &[]);
@@ -108,13 +117,34 @@ fn the_clients_case_comes_back() {
 #[test]
 fn what_is_not_ours_goes_upstream() {
     let zone = zone();
-    let forward = |name, behind: Option<&str>| {
+    let forward = |name, behind: &[&str]| {
         let (outcome, _) = ask_raw(&zone, &question(name, RecordType::A), Transport::Udp);
-        assert_eq!(outcome, Outcome::Forward { behind: behind.map(|b| Name::parse(b).unwrap()) });
+        let behind = behind.iter().map(|b| Name::parse(b).unwrap()).collect();
+        assert_eq!(outcome, Outcome::Forward { behind }, "{name}");
     };
-    forward("example.org.", None);
-    forward("1.2.0.192.in-addr.arpa.", None);
-    forward("ext.ns.svc.cluster.local.", Some("example.org"));
+    forward("example.org.", &[]);
+    forward("1.2.0.192.in-addr.arpa.", &[]);
+    forward("ext.ns.svc.cluster.local.", &["example.org"]);
+    forward("far.ns.svc.cluster.local.", &["ext.ns.svc.cluster.local", "example.org"]);
+}
+
+/// A name of ours that stands for another one of ours is answered here.
+#[test]
+fn aliases_within_the_cluster() {
+    let answers = |name| {
+        let reply = ask(name, RecordType::A);
+        let records = reply.answers.iter().map(|r| format!("{} {}", r.name, r.data)).collect::<Vec<_>>();
+        (reply.metadata.response_code, records)
+    };
+    let (rcode, records) = answers("alias.ns.svc.cluster.local.");
+    assert_eq!(rcode, ResponseCode::NoError);
+    assert_eq!(
+        records,
+        ["alias.ns.svc.cluster.local. web.ns.svc.cluster.local.", "web.ns.svc.cluster.local. 10.96.0.5"]
+    );
+    let (rcode, records) = answers("dangling.ns.svc.cluster.local.");
+    assert_eq!((rcode, records.len()), (ResponseCode::NXDomain, 1));
+    assert_eq!(answers("circle.ns.svc.cluster.local.").0, ResponseCode::ServFail);
 }
 
 #[test]
@@ -189,7 +219,7 @@ proptest! {
             bytes[2] &= 0x01;
             bytes[4..12].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
         }
-        let zone = Zone::new("cluster.local").unwrap();
+        let zone = Zone::new("cluster.local", "10.96.0.10".parse().unwrap()).unwrap();
         let mut buffer = Vec::new();
         if answer(&zone, &bytes, Transport::Udp, 3, &mut buffer) == Outcome::Reply {
             prop_assert_eq!(&buffer[..2], &bytes[..2]);

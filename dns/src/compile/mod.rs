@@ -30,13 +30,17 @@ impl Gathered {
     }
 }
 
-/// The names that every zone has.
-pub fn zone(apex: &Name) -> Named {
+/// The names that every zone has; `address` is where it is served.
+pub fn zone(apex: &Name, address: IpAddr) -> Named {
     let mut names = Gathered::default();
     names.0.insert(apex.clone(), Records { is_apex: true, ..Records::default() });
     for label in ["svc", "pod"] {
         names.at(&[label], apex);
     }
+    if let Some(records) = names.at(&["ns", "dns"], apex) {
+        records.add_address(address);
+    }
+    names.at(&["dns"], apex);
     if let Some(records) = names.at(&["dns-version"], apex) {
         records.txt = Some(SCHEMA_VERSION);
     }

@@ -100,6 +100,10 @@ fn a_service_without_an_address_yet_has_no_name() {
 #[test]
 fn zone_and_namespaces_exist() {
     let apex = Name::parse("c.l").unwrap();
-    assert_eq!(show(&zone(&apex)), ["c.l.", "dns-version.c.l.", "pod.c.l.", "svc.c.l."]);
+    let names = show(&zone(&apex, "10.96.0.10".parse().unwrap()));
+    assert_eq!(
+        names,
+        ["c.l.", "dns-version.c.l.", "dns.c.l.", "ns.dns.c.l. A 10.96.0.10", "pod.c.l.", "svc.c.l."]
+    );
     assert_eq!(show(&namespace("ns", &apex)), ["ns.pod.c.l.", "ns.svc.c.l."]);
 }

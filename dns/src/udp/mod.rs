@@ -26,7 +26,7 @@ pub const UPSTREAM_MAX: usize = 1000;
 /// A question for upstream.
 pub struct Job {
     request: Vec<u8>,
-    behind: Option<Name>,
+    behind: Vec<Name>,
     peer: SocketAddr,
     socket: Arc<UdpSocket>,
 }
@@ -92,7 +92,7 @@ pub async fn forward_all(mut jobs: mpsc::Receiver<Job>, forwarder: Arc<Forwarder
 async fn forward(forwarder: &Forwarder, job: &Job) -> Option<Vec<u8>> {
     let Parsed::Query(query) = parse(&job.request) else { return None };
     let limit = udp_limit(&query);
-    let reply = forwarder.answer(&job.request, job.behind.as_ref()).await;
+    let reply = forwarder.answer(&job.request, &job.behind).await;
     let mut bytes = Vec::new();
     let Some(mut reply) = reply else {
         return servfail(&job.request, &mut bytes).then_some(bytes);

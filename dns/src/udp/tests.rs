@@ -50,7 +50,7 @@ impl Drop for Server {
 
 /// A zone with one address.
 fn zone(domain: &str, name: &str, address: &str) -> Zone {
-    let zone = Zone::new(domain).unwrap();
+    let zone = Zone::new(domain, "10.96.0.10".parse().unwrap()).unwrap();
     let mut records = Records::default();
     records.add_address(address.parse().unwrap());
     zone.set(Source::Namespace("test".to_owned()), vec![(Name::parse(name).unwrap(), records)]);

@@ -10,6 +10,9 @@ use nix::mount::{MsFlags, mount};
 use std::fs;
 use std::time::Duration;
 
+/// The user that the server runs as: it needs no capability.
+const SERVER_USER: &str = "nobody";
+
 /// The server writes its certificates, kubeconfig and join token below its folder; agents read the token there.
 pub fn start_server(cluster: &Cluster) -> Result<()> {
     let names = &cluster.names;
@@ -25,7 +28,7 @@ pub fn start_server(cluster: &Cluster) -> Result<()> {
     );
     fs::write(&config, text)?;
     let mut command = in_netns(&names.netns_path("server"), &cluster.spec.program);
-    command.arg("server").arg("--config").arg(&config);
+    command.args(["server", "--user", SERVER_USER, "--config"]).arg(&config);
     let cgroup = v2_root()?.join(names.cgroup()).join("server");
     Daemon::start(command, &cgroup, &names.log("server"), &names.pid_file("server"))?;
     Ok(())

@@ -95,7 +95,9 @@ fn start_time(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the name in parentheses and may hold anything.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    if fields.next() == Some("Z") {
+    // After a SIGKILL the first thread may be a zombie while others still hold ports and files.
+    let last = || fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() <= 1);
+    if fields.next() == Some("Z") && last() {
         let _ = nix::sys::wait::waitpid(Pid::from_raw(pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
         return None;
     }

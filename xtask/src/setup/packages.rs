@@ -27,6 +27,8 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("e2fsprogs", "/sbin/mkfs.ext4", "file systems that lose power in the store's tests"),
     ("busybox-static", "/bin/busybox", "images of the tests"),
     ("dnsutils", "/usr/bin/dig", "asks the cluster DNS in tests"),
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "boots other kernels in tests"),
+    ("xz-utils", "/usr/bin/xz", "unpacks those kernels' modules"),
 ];
 
 /// Installs what is missing by apt; needs root only then.
