@@ -127,9 +127,14 @@ impl Datapath {
 const CONF_NAME: &str = "05-keelson.conflist";
 
 fn settings(config: &DatapathConfig) -> Result<Settings, DatapathError> {
-    let cgroup_root = match config.mode {
-        Mode::Iptables => None,
-        Mode::Auto | Mode::Ebpf => Some(cgroup_folder(&config.cgroup_root)?),
+    let (mode, cgroup_root) = match (config.mode, cgroup_folder(&config.cgroup_root)) {
+        (Mode::Iptables, _) => (Mode::Iptables, None),
+        (mode, Ok(folder)) => (mode, Some(folder)),
+        (Mode::Auto, Err(error)) => {
+            tracing::warn!(%error, "eBPF cannot be used; falling back to iptables");
+            (Mode::Iptables, None)
+        }
+        (Mode::Ebpf, Err(error)) => return Err(error),
     };
     Ok(Settings {
         node_name: config.node_name.clone(),
@@ -142,7 +147,7 @@ fn settings(config: &DatapathConfig) -> Result<Settings, DatapathError> {
         services: config.service_cidr.parse()?,
         dns: Some(Address::from(config.cluster_dns)),
         vxlan_port: config.vxlan_port,
-        mode: config.mode,
+        mode,
         sizes: crate::backend::ebpf::Sizes::default(),
         clsact: false,
     })
