@@ -127,15 +127,7 @@ impl Datapath {
 const CONF_NAME: &str = "05-keelson.conflist";
 
 fn settings(config: &DatapathConfig) -> Result<Settings, DatapathError> {
-    let (mode, cgroup_root) = match (config.mode, cgroup_folder(&config.cgroup_root)) {
-        (Mode::Iptables, _) => (Mode::Iptables, None),
-        (mode, Ok(folder)) => (mode, Some(folder)),
-        (Mode::Auto, Err(error)) => {
-            tracing::warn!(%error, "eBPF cannot be used; falling back to iptables");
-            (Mode::Iptables, None)
-        }
-        (Mode::Ebpf, Err(error)) => return Err(error),
-    };
+    let (mode, cgroup_root) = hooks(config)?;
     Ok(Settings {
         node_name: config.node_name.clone(),
         node: Address::from(config.node_ip),
@@ -151,6 +143,21 @@ fn settings(config: &DatapathConfig) -> Result<Settings, DatapathError> {
         sizes: crate::backend::ebpf::Sizes::default(),
         clsact: false,
     })
+}
+
+/// Which backend to try, and where its socket programs attach. iptables needs no folder and makes none.
+fn hooks(config: &DatapathConfig) -> Result<(Mode, Option<PathBuf>), DatapathError> {
+    if config.mode == Mode::Iptables {
+        return Ok((Mode::Iptables, None));
+    }
+    match cgroup_folder(&config.cgroup_root) {
+        Ok(folder) => Ok((config.mode, Some(folder))),
+        Err(error) if config.mode == Mode::Auto => {
+            tracing::warn!(%error, "eBPF cannot be used; falling back to iptables");
+            Ok((Mode::Iptables, None))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The folder below the cgroup v2 tree, wherever that is mounted; made when it is not there yet.
