@@ -24,3 +24,4 @@ pub mod status;
 pub mod table;
 pub mod time;
 pub mod validation;
+pub mod version;

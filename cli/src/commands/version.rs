@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde_json::json;
 
 /// The version of Kubernetes whose API is served.
-const KUBERNETES: &str = "v1.36";
+const KUBERNETES: &str = keelson_api::version::KUBERNETES;
 
 #[allow(clippy::print_stdout, reason = "the version is the command's output")]
 pub fn print(arguments: &Version) -> Result<()> {

@@ -8,7 +8,8 @@ use keelson_proto::cri::{RuntimeCondition, VersionResponse};
 use serde_json::{Value, json};
 
 /// The Kubernetes version whose behaviour this kubelet has.
-const KUBELET_VERSION: &str = concat!("v1.36.0+keelson.", env!("CARGO_PKG_VERSION"));
+const KUBELET_VERSION: &str =
+    concat!(keelson_api::kubernetes_version!(), "+keelson.", env!("CARGO_PKG_VERSION"));
 /// Below this much available memory the node is under memory pressure.
 const MEMORY_FREE_BYTES_MIN: i64 = 100 << 20;
 /// Kept from pods for the eviction threshold above.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tower::ServiceExt;
 
 /// The version of Kubernetes that is spoken.
-const VERSION: &str = "v1.36.2";
+const VERSION: &str = keelson_api::version::KUBERNETES;
 
 /// What answers the fixed paths.
 pub struct Fixed {
