@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 fn tour(cluster: &TestCluster, minor: u32) {
     let kubectl = cluster.kubectl(minor);
     deploy(&kubectl);
-    assert_spread(cluster, 1, 3);
+    for node in 1..=cluster.spec.nodes {
+        assert_spread(cluster, node, 3);
+    }
     kubectl.run(&["-n", "sample", "get", "all", "-o", "wide"]);
     kubectl.run(&["-n", "sample", "scale", "deployment/backend", "--replicas=4"]);
     kubectl.run(&["-n", "sample", "rollout", "status", "deployment/backend", "--timeout=60s"]);
@@ -92,7 +94,7 @@ fn three_nodes() {
 
 #[test]
 fn iptables() {
-    let cluster = TestCluster::up("iptables", 1, "iptables");
+    let cluster = TestCluster::up("iptables", 2, "iptables");
     tour(&cluster, 33);
     cluster.finish();
 }

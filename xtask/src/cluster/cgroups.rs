@@ -62,7 +62,9 @@ pub fn processes(names: &Names) -> Vec<i32> {
 pub fn kill_all(names: &Names) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
-        let pids = processes(names);
+        // Also what somebody started in its network by hand.
+        let mut pids = processes(names);
+        pids.extend(super::network::processes(names));
         if pids.is_empty() {
             return Ok(());
         }

@@ -4,6 +4,7 @@ use super::names::Names;
 use crate::run::sh;
 use anyhow::{Result, bail};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The underlay as it was made.
@@ -54,6 +55,21 @@ fn host(names: &Names, host: &str, address: Ipv4Addr) -> Result<()> {
     sh(&format!("ip -n {netns} link set eth0 up"))?;
     sh(&format!("ip -n {netns} route add default via {}", names.machine_ip()))?;
     Ok(())
+}
+
+/// Every process in one of the cluster's namespaces, whoever started it.
+pub fn processes(names: &Names) -> Vec<i32> {
+    let prefix = names.netns("");
+    let all = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let ours = all.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+    let inodes: Vec<u64> = ours.filter_map(|entry| Some(entry.path().metadata().ok()?.ino())).collect();
+    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    pids.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
+        .filter(|pid: &i32| {
+            let net = std::fs::metadata(format!("/proc/{pid}/ns/net"));
+            net.is_ok_and(|net| inodes.contains(&net.ino()))
+        })
+        .collect()
 }
 
 /// Removes the namespaces (their interfaces, routes and rules go with them), the cables and the bridge.
