@@ -46,6 +46,17 @@ impl TestCluster {
         Kubectl::version(minor, self.cluster.kubeconfig(), cache)
     }
 
+    /// kubectl 1.`minor` with a bearer token and nothing else.
+    pub fn kubectl_with_token(&self, minor: u32, token: &str) -> Kubectl {
+        let admin = self.kubectl(minor).run(&["config", "view", "--raw", "-o", "json"]);
+        let mut config: serde_json::Value = serde_json::from_str(&admin).expect("kubectl prints JSON");
+        config["users"][0]["user"] = serde_json::json!({ "token": token.trim() });
+        let number = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(token);
+        let file = self.cluster.spec.state.join(format!("token-{number:x}.kubeconfig"));
+        std::fs::write(&file, config.to_string()).expect("the state folder can be written to");
+        Kubectl::version(minor, file, self.cluster.spec.state.join("kubectl-cache-token"))
+    }
+
     /// Ends the cluster and asserts that nothing of it is left on the machine.
     pub fn finish(self) {
         let belongings = Belongings::of(&self.cluster.names);

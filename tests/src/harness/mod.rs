@@ -4,9 +4,11 @@ mod cluster;
 mod kubectl;
 mod leftovers;
 mod net;
+mod terminal;
 mod wait;
 
 pub use cluster::TestCluster;
 pub use kubectl::Kubectl;
 pub use net::{http_get, in_host};
+pub use terminal::Terminal;
 pub use wait::eventually;
