@@ -1,26 +1,54 @@
 //! Bad input: each gets a message that names what is wrong, nothing is lost, nothing panics.
 
-use crate::harness::{Kubectl, TestCluster};
+use super::app::MINUTE;
+use crate::harness::{Kubectl, TestCluster, eventually};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use nix::sys::signal::Signal;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use serde_json::Value;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use xtask::cluster::in_netns;
 
-/// Runs the binary with a configuration file of this text; what it said on stderr, and that it failed.
-fn refused(cluster: &TestCluster, arguments: &[&str], config: &str) -> String {
+/// Whoever has no rights on a machine.
+const NOBODY: u32 = 65_534;
+
+/// Writes a configuration file.
+fn config_file(cluster: &TestCluster, text: &str) -> std::path::PathBuf {
     let file = cluster.names.state().join("bad.yaml");
-    std::fs::write(&file, config).unwrap();
-    let output = Command::new(&cluster.spec.program)
-        .args(arguments)
-        .arg("--config")
-        .arg(&file)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// Runs a command that must fail, soon and without a panic; what it said on stderr.
+fn fails(command: &mut Command) -> String {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    let (ended, end) = std::sync::mpsc::channel();
+    let guard = std::thread::spawn(move || {
+        if end.recv_timeout(MINUTE).is_err() {
+            let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    let _ = ended.send(());
+    guard.join().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{stderr}");
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     stderr
 }
 
-fn assert_says(text: &str, words: &[&str]) {
+/// Runs the binary with a configuration file of this text.
+fn refused(cluster: &TestCluster, arguments: &[&str], config: &str) -> String {
+    let file = config_file(cluster, config);
+    fails(Command::new(&cluster.spec.program).args(arguments).arg("--config").arg(&file))
+}
+
+pub(super) fn assert_says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word:?} is missing in: {text}");
     }
@@ -32,7 +60,11 @@ fn is_refused_in_words() {
     let kubectl = cluster.kubectl(33);
     configuration(&cluster);
     bodies(&kubectl);
+    conflicts(&kubectl);
     permissions(&kubectl);
+    tokens(&cluster);
+    machines(&cluster);
+    kubectl.run(&["get", "--raw", "/readyz"]);
     cluster.finish();
 }
 
@@ -56,7 +88,11 @@ fn configuration(cluster: &TestCluster) {
     );
     let _listener = std::net::TcpListener::bind("127.0.0.1:22222").unwrap();
     assert_says(&refused(cluster, &["server"], &taken), &["22222", "in use"]);
-    assert_says(&refused(cluster, &["server"], ""), &["apiVersion"]);
+    assert_says(&refused(cluster, &["server"], "securePort: 1\n"), &["apiVersion", "bad.yaml"]);
+    assert_says(&refused(cluster, &["agent"], ""), &["unexpected end of input", "bad.yaml"]);
+    let missing = Path::new("/nonexistent/agent.yaml");
+    let output = fails(Command::new(&cluster.spec.program).arg("agent").arg("--config").arg(missing));
+    assert_says(&output, &["/nonexistent/agent.yaml", "No such file"]);
 }
 
 fn bodies(kubectl: &Kubectl) {
@@ -83,15 +119,104 @@ fn bodies(kubectl: &Kubectl) {
     assert_says(&ok, &["created"]);
 }
 
+fn conflicts(kubectl: &Kubectl) {
+    let again = kubectl.try_run(&["create", "configmap", "still-serving"]);
+    assert_says(&again.stderr, &["configmaps \"still-serving\" already exists"]);
+    let old = kubectl.run(&["get", "configmap", "still-serving", "-o", "json"]);
+    kubectl.run(&["label", "configmap", "still-serving", "a=b"]);
+    let late = kubectl.with_input(&["replace", "-f", "-"], &old);
+    assert_says(&late.stderr, &["Conflict", "the object has been modified"]);
+    let yaml = kubectl.with_input(&["apply", "-f", "-"], "kind: ConfigMap\n  apiVersion: [v1\n");
+    assert_says(&yaml.stderr, &["error"]);
+}
+
 fn permissions(kubectl: &Kubectl) {
     kubectl.run(&["create", "serviceaccount", "nobody"]);
-    let token = kubectl.run(&["create", "token", "nobody"]);
-    let denied = kubectl.try_run(&["--token", token.trim(), "auth", "whoami"]);
-    // The administrator's certificate comes first: ask as the account by impersonation-free means.
-    drop(denied);
     let cannot =
         kubectl.try_run(&["auth", "can-i", "list", "pods", "--as=system:serviceaccount:default:nobody"]);
     assert_eq!(cannot.stdout.trim(), "no", "{cannot:?}");
     let forbidden = kubectl.try_run(&["get", "pods", "--as=system:serviceaccount:default:nobody"]);
     assert_says(&forbidden.stderr, &["cannot list resource \"pods\"", "namespace \"default\""]);
+}
+
+fn tokens(cluster: &TestCluster) {
+    let admin = cluster.kubectl(33);
+    let token = admin.run(&["create", "token", "nobody"]);
+    let whoami = |token: &str| cluster.kubectl_with_token(33, token).try_run(&["auth", "whoami"]);
+    let valid = whoami(&token);
+    assert_says(&valid.stdout, &["system:serviceaccount:default:nobody"]);
+    let denied = cluster.kubectl_with_token(33, &token).try_run(&["get", "pods"]);
+    assert_says(&denied.stderr, &["Forbidden", "cannot list resource \"pods\""]);
+
+    // Signed as the server itself would, once with the time as it is and once two hours late.
+    let key = cluster.names.server_dir().join("pki/sa.key");
+    let same = signed_again(&key, token.trim(), 0);
+    assert_says(&whoami(&same).stdout, &["system:serviceaccount:default:nobody"]);
+    let expired = signed_again(&key, token.trim(), 7200);
+    assert_says(&whoami(&expired).stderr, &["Unauthorized"]);
+    let mut forged = token.trim().to_owned();
+    let last = if forged.ends_with("AA") { "BB" } else { "AA" };
+    forged.replace_range(forged.len() - 2.., last);
+    for bad in [forged.as_str(), "nonsense", "a.b.c", &"x".repeat(5000)] {
+        assert_says(&whoami(bad).stderr, &["Unauthorized"]);
+    }
+    admin.run(&["delete", "serviceaccount", "nobody"]);
+    eventually("the account's token to be void", MINUTE, || {
+        let output = whoami(&token);
+        if output.stderr.contains("Unauthorized") { Ok(()) } else { Err(format!("{output:?}")) }
+    });
+}
+
+/// The same token as of `seconds` ago.
+fn signed_again(key: &Path, token: &str, seconds: i64) -> String {
+    let [header, claims, _] = token.split('.').collect::<Vec<_>>()[..] else { panic!("no JWT: {token}") };
+    let mut claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    for time in ["exp", "iat", "nbf"] {
+        claims[time] = (claims[time].as_i64().unwrap() - seconds).into();
+    }
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let pem = std::fs::read_to_string(key).unwrap();
+    let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let random = SystemRandom::new();
+    let der = STANDARD.decode(der).unwrap();
+    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random).unwrap();
+    let signature = key.sign(&random, signed.as_bytes()).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// Machines that cannot be what they are asked to be.
+fn machines(cluster: &TestCluster) {
+    let program = &cluster.spec.program;
+    let own = cluster.names.node_dir(1).join("agent.yaml");
+    // A second agent of a node.
+    let mut second = in_netns(&cluster.names.netns_path("node1"), program);
+    assert_says(&fails(second.arg("agent").arg("--config").arg(&own)), &["port 10250 is in use"]);
+
+    let config = std::fs::read_to_string(&own).unwrap() + "kubeletPort: 10251\n";
+    let file = config_file(cluster, &config);
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).uid(NOBODY).gid(NOBODY);
+        command
+    };
+    let file_name = file.display().to_string();
+    assert_says(&fails(&mut as_nobody(&["agent", "--config", &file_name])), &["must run as root"]);
+    assert_says(&fails(&mut as_nobody(&["up"])), &["must run as root"]);
+    let state = cluster.names.state().join("not-theirs").display().to_string();
+    let server = ["server", "--state", &state, "--bind-address", "127.0.0.1", "--secure-port", "22223"];
+    assert_says(&fails(&mut as_nobody(&server)), &["not-theirs", "ermission denied"]);
+
+    // In a mount namespace of its own nothing of this reaches the machine.
+    let without = |mount: &str, config: &str| {
+        let file = config_file(cluster, config);
+        let script = format!("umount -l -R {mount} && exec \"$@\"");
+        let netns = cluster.names.netns_path("node1");
+        let mut command = in_netns(&netns, Path::new("/usr/bin/unshare"));
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
+        fails(command.arg(program).arg("agent").arg("--config").arg(file))
+    };
+    assert_says(&without("/sys/fs/cgroup", &config), &["no cgroups are mounted", "mount -t cgroup2"]);
+    let pins = cluster.names.node_dir(1).join("bpf").display().to_string();
+    let forced = config.replace("datapath: auto", "datapath: ebpf");
+    assert_says(&without(&pins, &forced), &[&pins, "BPF file system", "mount -t bpf"]);
 }
