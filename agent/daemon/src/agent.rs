@@ -158,7 +158,7 @@ fn datapath_config(config: &AgentConfig, place: &Place) -> DatapathConfig {
         state_dir: config.state_dir.join("datapath"),
         socket: config.run_dir.join("cni.sock"),
         pin_dir: config.pin_dir.clone(),
-        cgroup_root: config.cgroup_root.clone(),
+        cgroup_root: config.socket_cgroup.clone(),
         service_cidr: config.service_cidr.clone(),
         cluster_cidr: config.cluster_cidr.clone(),
         cluster_dns: config.cluster_dns,

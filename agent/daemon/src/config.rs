@@ -58,6 +58,10 @@ pub struct AgentConfig {
     /// The node's cgroup below each hierarchy's root.
     #[serde(default = "defaults::cgroup_root")]
     pub cgroup_root: String,
+    /// Where services are translated at the socket, below the root of the cgroup v2 tree: `/` serves every process
+    /// of the host, a node's own cgroup only what is in it.
+    #[serde(default = "defaults::socket_cgroup")]
+    pub socket_cgroup: String,
     #[serde(default)]
     pub datapath: DatapathMode,
     /// A runtime that is already there; a private containerd is started when absent.
@@ -102,6 +106,9 @@ mod defaults {
     }
     pub fn cgroup_root() -> String {
         "/keelson".to_owned()
+    }
+    pub fn socket_cgroup() -> String {
+        "/".to_owned()
     }
     pub fn cluster_cidr() -> String {
         "10.244.0.0/16".to_owned()
@@ -184,6 +191,7 @@ impl AgentConfig {
             run_dir: defaults::run_dir(),
             pin_dir: defaults::pin_dir(),
             cgroup_root: defaults::cgroup_root(),
+            socket_cgroup: defaults::socket_cgroup(),
             datapath: DatapathMode::default(),
             cri_socket: None,
             cluster_cidr: defaults::cluster_cidr(),

@@ -46,7 +46,7 @@ pub fn start_agent(cluster: &Cluster, index: usize) -> Result<()> {
     let text = format!(
         "apiVersion: keelson.dev/v1alpha1\nkind: AgentConfig\nserver: {server}\ntokenFile: {token}\n\
          nodeName: {node}\nnodeIP: {ip}\nstateDir: {state}\nrunDir: {run}\npinDir: {bpffs}\n\
-         cgroupRoot: /{cgroup}/{node}\nouterInterface: eth0\ndatapath: {datapath}\n",
+         cgroupRoot: /{cgroup}/{node}\nsocketCgroup: /{cgroup}/{node}\nouterInterface: eth0\ndatapath: {datapath}\n",
         server = cluster.server_url(),
         token = names.server_dir().join("join-token").display(),
         ip = names.node_ip(index),
