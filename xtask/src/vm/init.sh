@@ -2,20 +2,20 @@
 # The first process of an emulated machine. It makes a machine as a node wants one, with the cgroup v2 tree alone,
 # runs /scenario, says how that ended and turns the machine off.
 if [ "$1" != moved ]; then
-    # A runtime moves a container's root by pivot_root(2), which cannot be done from the kernel's first file system.
+    # A runtime moves a container's root by pivot_root(2), which cannot be done from the kernel's first mount; a
+    # second mount of the same files will do.
     mkdir /new
-    mount -t tmpfs -o mode=755 root /new
-    for entry in /*; do
-        case $entry in /new | /proc | /sys | /dev) ;; *) cp -a "$entry" /new/ ;; esac
-    done
-    mkdir /new/proc /new/sys /new/dev
-    cd /new && exec switch_root /new /init moved
+    mount --bind / /new
+    cd /new
+    mount --move . /
+    exec chroot . /init moved
 fi
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mkdir -p /proc /sys /dev /run
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-mkdir -p /dev/pts /dev/shm /run
+mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t tmpfs run /run
