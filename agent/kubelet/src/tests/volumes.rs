@@ -101,3 +101,30 @@ async fn references_that_are_missing_hold_a_container_back() {
     stage.until("pull", 20, |s| reason(s) == "ImagePullBackOff").await;
     assert_eq!(stage.status("pull")["phase"], "Pending");
 }
+
+/// The API gives no token that lives under ten minutes; the stand-in does, so that a test sees one being renewed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_renewed_before_it_ends() {
+    let stage = Stage::start().await;
+    stage.pod(
+        "a",
+        json!({
+        "hostNetwork": true, "terminationGracePeriodSeconds": 0,
+        "volumes": [{"name": "token", "projected": {"sources": [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": 2}}]}}],
+        "containers": [{"name": "c",
+            "command": ["sh", "-c", "while :; do cat /token/token; echo; sleep 0.2; done"],
+            "volumeMounts": [{"name": "token", "mountPath": "/token"}]}]}),
+    );
+    let before = stage.until_ready("a").await;
+    let tokens = || {
+        let log = stage.log("a", "c", 0);
+        log.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    eventually("three tokens, one after the other", || tokens().len() >= 3).await;
+    assert!(tokens().iter().all(|t| t.starts_with("token-")), "never half of one: {:?}", tokens());
+    let after = stage.status("a");
+    assert_eq!(before["containerStatuses"][0]["containerID"], after["containerStatuses"][0]["containerID"]);
+    stage.api.delete_pod("default", "a", 0);
+    stage.until_gone("a", 10).await;
+}
