@@ -20,8 +20,22 @@ pub struct TestCluster {
 impl TestCluster {
     /// Brings up `nodes` nodes; `name` makes the state folder, `datapath` is `auto`, `ebpf` or `iptables`.
     pub fn up(name: &str, nodes: usize, datapath: &str) -> Self {
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let state = root().join(name);
+        Self::begin(name, nodes, datapath, Cluster::up)
+    }
+
+    /// Only the folder and the network of a server: the test starts it.
+    pub fn prepared(name: &str) -> Self {
+        Self::begin(name, 0, "auto", Cluster::prepare)
+    }
+
+    fn begin(
+        name: &str,
+        nodes: usize,
+        datapath: &str,
+        make: impl FnOnce(Spec) -> anyhow::Result<Cluster>,
+    ) -> Self {
+        let turn = turn();
+        let state = state_of(name);
         xtask::cluster::down(&state).expect("what an earlier run left can be removed");
         let program = repo::program("keelson", false);
         assert!(program.exists(), "build it first: cargo xtask build");
@@ -30,7 +44,7 @@ impl TestCluster {
         archives.sort();
         let spec =
             Spec { state, nodes, datapath: datapath.to_owned(), program, images: archives, verbose: false };
-        match Cluster::up(spec.clone()) {
+        match make(spec.clone()) {
             Ok(cluster) => Self { cluster, _turn: turn },
             Err(error) => {
                 show_logs(&spec.state);
@@ -61,7 +75,8 @@ impl TestCluster {
     pub fn finish(self) {
         let belongings = Belongings::of(&self.cluster.names);
         if self.cluster.spec.datapath == "ebpf" {
-            assert!(belongings.bpf_objects() > 10, "its programs, maps and links are known");
+            let known = belongings.bpf_objects();
+            assert!(known > 10, "its programs, maps and links are known: {known}");
         }
         self.cluster.down().expect("the cluster goes down");
         belongings.assert_gone(&self.cluster.names);
@@ -85,11 +100,16 @@ impl Drop for TestCluster {
     }
 }
 
-/// Where test clusters live: apart for each checkout, so that their tests do not meet.
-fn root() -> PathBuf {
+/// Waits until no other test of this process has a cluster.
+pub fn turn() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Where the cluster of a test lives: apart for each checkout, so that their tests do not meet.
+pub fn state_of(name: &str) -> PathBuf {
     let checkout =
         std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(repo::root());
-    PathBuf::from(format!("/var/lib/keelson-test-{:04x}", checkout & 0xffff))
+    PathBuf::from(format!("/var/lib/keelson-test-{:04x}", checkout & 0xffff)).join(name)
 }
 
 /// The last lines of every process, for a test that fails.

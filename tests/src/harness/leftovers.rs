@@ -12,7 +12,7 @@ use xtask::cluster::Names;
 type BpfObject = (&'static str, u32);
 
 /// bpf(2)'s commands that walk all ids of a kind, and how the kernel names descriptors of it.
-const KINDS: [(&str, libc::c_int); 3] = [("bpf-prog", 11), ("bpf-map", 12), ("bpf_link", 31)];
+const KINDS: [(&str, libc::c_int); 3] = [("bpf-prog", 11), ("bpf-map", 12), ("bpf-link", 31)];
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 
