@@ -7,7 +7,7 @@ use xtask::setup::find_kubectls;
 use xtask::vm::{Kernel, Machine, tail};
 use xtask::{images, repo};
 
-/// Some 90 s on an idle machine; every instruction of it is emulated.
+/// 40 s on an idle machine, 110 s on one with a load of 15 per core: every instruction is emulated.
 const LIMIT: Duration = Duration::from_secs(360);
 
 const SCENARIO: &str = include_str!("vm.sh");
@@ -17,9 +17,11 @@ fn one_pod_on_another_kernel_with_cgroup_v2_alone() {
     let _turn = turn();
     let kernel = Kernel::cloud("6.12").expect("Debian's kernel is there");
     let console = machine(kernel).run(LIMIT).expect("the machine runs");
+    // Shown when one of these is not as it should be.
+    eprintln!("{}", tail(&console));
     let fact = |name: &str| {
         let found = console.lines().find_map(|line| line.strip_prefix(&format!("fact: {name}=")));
-        found.unwrap_or_else(|| panic!("no {name} in the end of the console:\n{}", tail(&console)))
+        found.unwrap_or_else(|| panic!("the console says nothing of {name}"))
     };
     assert!(fact("kernel").starts_with("6.12."), "{}", fact("kernel"));
     assert_eq!(fact("cgroups"), "cgroup2 rw");
@@ -35,7 +37,7 @@ fn one_pod_on_another_kernel_with_cgroup_v2_alone() {
     for link in ["cgroup-connect4", "eth0-"] {
         assert!(fact("links").contains(link), "no {link} in {}", fact("links"));
     }
-    assert!(console.contains("machine: scenario ended with code 0"), "{}", tail(&console));
+    assert!(console.contains("machine: scenario ended with code 0"));
 }
 
 fn machine(kernel: Kernel) -> Machine {

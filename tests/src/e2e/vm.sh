@@ -13,7 +13,7 @@ explain() {
 
 fact kernel "$(uname -r)"
 fact cgroups "$(grep -o 'cgroup[0-9]* rw' /proc/mounts)"
-keelson up --address 192.168.77.2 &
+keelson up --address 192.168.77.2 2>&1 | cat &
 until [ -s "$KUBECONFIG" ] && [ -S /run/keelson/containerd/containerd.sock ]; do sleep 0.5; done
 until keelson image import /images/busybox.tar; do sleep 1; done
 until kubectl get node vm; do sleep 1; done
