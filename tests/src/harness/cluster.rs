@@ -97,6 +97,10 @@ impl Drop for TestCluster {
             show_logs(&self.cluster.spec.state);
         }
         let _ = self.cluster.down();
+        // The folder of all tests goes with the last of them.
+        if let Some(parent) = self.cluster.spec.state.parent() {
+            let _ = std::fs::remove_dir(parent);
+        }
     }
 }
 
