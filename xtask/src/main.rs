@@ -145,10 +145,21 @@ fn bring_up(up: &Up) -> Result<()> {
          export KUBECONFIG={kubeconfig}\n  {kubectl} get nodes -o wide\n  {kubectl} apply -f examples/\n  \
          {kubectl} -n sample rollout status deployment/frontend\n  curl http://{node}:30080/\n\n\
          `cargo xtask down` ends it.",
-        kubeconfig = cluster.kubeconfig().display(),
+        kubeconfig = kubeconfig_for_caller(&cluster)?.display(),
         node = cluster.names.node_ip(1),
     );
     Ok(())
+}
+
+/// A copy of the kubeconfig for the one who called, through sudo or not; nobody else can read it.
+fn kubeconfig_for_caller(cluster: &Cluster) -> Result<PathBuf> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    let (uid, gid) = (number("SUDO_UID").unwrap_or(0), number("SUDO_GID").unwrap_or(0));
+    let copy = cluster.spec.state.join("kubeconfig");
+    // A copy keeps the mode, 0600.
+    std::fs::copy(cluster.kubeconfig(), &copy)?;
+    std::os::unix::fs::chown(&copy, Some(uid), Some(gid))?;
+    Ok(copy)
 }
 
 /// Goes on as root, through sudo, when we are not.
