@@ -135,6 +135,19 @@ impl Cluster {
             store: Some(store),
             _directory: directory,
         };
+        // A node that is still coming up takes no pods.
+        cluster
+            .until("nodes that take pods", async |c| {
+                let all = c.list(&Resource::NODES, "").await;
+                let open = |n: &&Value| n["spec"]["taints"].as_array().is_none_or(Vec::is_empty);
+                let ready = |n: &&Value| {
+                    let conditions = n["status"]["conditions"].as_array();
+                    conditions
+                        .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+                };
+                all.iter().filter(open).filter(ready).count() == nodes
+            })
+            .await;
         // Pods are refused before their namespace has its account.
         cluster
             .until("a service account", async |c| {
