@@ -8,8 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The sample app's image.
-pub const WEBSERVER: &str = "keelson.dev/webserver:1";
+/// The sample app's image, of which there are [`WEBSERVER_VERSIONS`].
+pub const WEBSERVER: &str = "keelson.dev/webserver";
+/// Its tags: the second is there to be rolled out over the first.
+pub const WEBSERVER_VERSIONS: [&str; 2] = ["1", "2"];
 /// A shell and small tools, for tests and for looking around.
 pub const BUSYBOX: &str = "keelson.dev/busybox:1";
 
@@ -31,17 +33,22 @@ pub fn build_all() -> Result<Vec<PathBuf>> {
         "keelson-webserver",
     ]))?;
     fs::create_dir_all(dir())?;
-    Ok(vec![webserver()?, busybox()?])
+    let mut archives = vec![busybox()?];
+    for version in WEBSERVER_VERSIONS {
+        archives.push(webserver(version)?);
+    }
+    Ok(archives)
 }
 
-fn webserver() -> Result<PathBuf> {
+fn webserver(version: &str) -> Result<PathBuf> {
     let program = fs::read(repo::program("keelson-webserver", false))?;
-    let image = Image::new(WEBSERVER)
+    let image = Image::new(&format!("{WEBSERVER}:{version}"))
         .file("webserver", 0o755, &program)
         .entrypoint(&["/webserver"])
+        .env("VERSION", version)
         .user("65534:65534")
         .archive()?;
-    write("webserver.tar", &image)
+    write(&format!("webserver-{version}.tar"), &image)
 }
 
 fn busybox() -> Result<PathBuf> {

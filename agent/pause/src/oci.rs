@@ -64,6 +64,14 @@ impl Image {
         self
     }
 
+    /// Sets an environment variable that the pod may override.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        if let Some(Value::Array(all)) = self.config.get_mut("Env") {
+            all.push(json!(format!("{name}={value}")));
+        }
+        self
+    }
+
     /// `uid[:gid]` or a name of the image's own passwd file.
     pub fn user(mut self, user: &str) -> Self {
         self.config["User"] = json!(user);

@@ -21,6 +21,8 @@ struct Settings {
     pod: String,
     node: String,
     greeting: String,
+    /// The image's own; another tag, another version.
+    version: String,
 }
 
 fn setting(name: &str, default: &str) -> String {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         pod: setting("POD", "unknown"),
         node: setting("NODE", "unknown"),
         greeting: setting("GREETING", "Hello"),
+        version: setting("VERSION", "unknown"),
     };
     let address = format!("0.0.0.0:{}", setting("PORT", "8080"));
     let listener = match TcpListener::bind(&address) {

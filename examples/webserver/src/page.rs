@@ -17,8 +17,8 @@ pub fn answer(settings: &Settings, path: &str) -> Answer {
 
 fn backend(settings: &Settings) -> Answer {
     let body = format!(
-        "{{\"pod\":\"{}\",\"node\":\"{}\",\"greeting\":\"{}\"}}\n",
-        settings.pod, settings.node, settings.greeting
+        "{{\"pod\":\"{}\",\"node\":\"{}\",\"greeting\":\"{}\",\"version\":\"{}\"}}\n",
+        settings.pod, settings.node, settings.greeting, settings.version
     );
     Answer { status: "200 OK", content_type: "application/json", body }
 }

@@ -31,17 +31,22 @@ fn roll_and_undo(cluster: &TestCluster, kubectl: &Kubectl) {
     let status = || {
         kubectl.run(&["-n", "sample", "rollout", "status", "deployment/backend", "--timeout=60s"]);
     };
-    kubectl.run(&["-n", "sample", "set", "env", "deployment/backend", "GREETING=Changed"]);
+    kubectl.run(&["-n", "sample", "set", "image", "deployment/backend", "web=keelson.dev/webserver:2"]);
     status();
-    eventually("the new backends", MINUTE, || {
-        let page = page(cluster, 1);
-        if page.contains("Changed") { Ok(()) } else { Err(page) }
-    });
+    // Both ways whole: once rolled out, no backend of the other version may answer.
+    answers_only(cluster, "2");
     kubectl.run(&["-n", "sample", "rollout", "undo", "deployment/backend"]);
     status();
-    eventually("the old backends", MINUTE, || {
+    answers_only(cluster, "1");
+}
+
+/// Waits until every backend that a page names is of this version of the image.
+fn answers_only(cluster: &TestCluster, version: &str) {
+    let asked = |version: &str| format!("&quot;version&quot;:&quot;{version}&quot;");
+    let other = if version == "1" { "2" } else { "1" };
+    eventually("backends of one version", MINUTE, || {
         let page = page(cluster, 1);
-        if page.contains("Changed") { Err(page) } else { Ok(()) }
+        if page.contains(&asked(version)) && !page.contains(&asked(other)) { Ok(()) } else { Err(page) }
     });
 }
 
@@ -89,6 +94,8 @@ fn three_nodes() {
     for node in 1..=3 {
         assert_spread(&cluster, node, 3);
     }
+    kubectl.run(&["delete", "namespace", "sample", "--timeout=90s"]);
+    tour(&cluster, 30);
     cluster.finish();
 }
 
