@@ -4,7 +4,7 @@ use crate::repo;
 use crate::run::{output, run, step};
 use anyhow::{Context, Result};
 use keelson_pause::oci::Image;
-use std::fs;
+use std::{fs, io};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,7 +32,13 @@ pub fn build_all() -> Result<Vec<PathBuf>> {
         "--package",
         "keelson-webserver",
     ]))?;
-    fs::create_dir_all(dir())?;
+    // All archives of the folder are handed to nodes: one of an earlier checkout must not lie there.
+    match fs::remove_dir_all(dir()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot empty {}", dir().display()));
+        }
+        _ => fs::create_dir_all(dir())?,
+    }
     let mut archives = vec![busybox()?];
     for version in WEBSERVER_VERSIONS {
         archives.push(webserver(version)?);
