@@ -16,5 +16,7 @@ fn main() {
 }
 
 fn default_object() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bpf/keelson.o")
+    // As cargo says now: this program may have been compiled in another checkout.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    Path::new(&manifest).join("../../target/bpf/keelson.o")
 }

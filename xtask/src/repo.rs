@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-/// The repository's root.
+/// The repository's root: the folder above the package that cargo runs.
 pub fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_path_buf()
+    // As it is now, not as it was compiled: a target folder may come from another checkout.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let manifest = manifest.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    manifest.parent().map_or_else(|| manifest.clone(), Path::to_path_buf)
 }
 
 /// Cargo's output folder (`CARGO_TARGET_DIR` or `target`).
