@@ -26,6 +26,25 @@ pub struct Endpoint {
     pub node_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hints: Option<EndpointHints>,
+}
+
+/// Whom an endpoint is meant for; an empty list says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EndpointHints {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub for_zones: Vec<Hint>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub for_nodes: Vec<Hint>,
+}
+
+/// A zone or a node by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Hint {
+    pub name: String,
 }
 
 /// Absent values mean: ready, serving as ready says, not terminating.
@@ -79,6 +98,23 @@ pub struct EndpointPort {
 
 /// The label that names a slice's Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+impl Endpoint {
+    /// Whether it is meant for a zone; `None` when it names no zone at all.
+    pub fn hints_zone(&self, zone: &str) -> Option<bool> {
+        hinted(self.hints.as_ref().map(|hints| hints.for_zones.as_slice()), zone)
+    }
+
+    /// Whether it is meant for a node; `None` when it names no node at all.
+    pub fn hints_node(&self, node: &str) -> Option<bool> {
+        hinted(self.hints.as_ref().map(|hints| hints.for_nodes.as_slice()), node)
+    }
+}
+
+fn hinted(hints: Option<&[Hint]>, name: &str) -> Option<bool> {
+    let hints = hints.filter(|hints| !hints.is_empty())?;
+    Some(hints.iter().any(|hint| hint.name == name))
+}
 
 impl EndpointSlice {
     pub fn service_name(&self) -> Option<&str> {

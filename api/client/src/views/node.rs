@@ -77,7 +77,15 @@ pub struct DaemonEndpoint {
     pub port: u16,
 }
 
+/// The label that names a node's zone.
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
 impl Node {
+    /// The zone that it is in, if it is known.
+    pub fn zone(&self) -> Option<&str> {
+        self.metadata.label(ZONE_LABEL)
+    }
+
     /// The first address of a type.
     pub fn address(&self, r#type: &str) -> Option<&str> {
         self.status.addresses.iter().find(|a| a.r#type == r#type).map(|a| a.address.as_str())

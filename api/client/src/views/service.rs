@@ -96,6 +96,37 @@ impl Service {
         self.spec.r#type == "ExternalName"
     }
 
+    /// Whether it can be reached from outside the cluster at all.
+    pub fn is_external(&self) -> bool {
+        matches!(self.spec.r#type.as_str(), "NodePort" | "LoadBalancer") || !self.spec.external_ips.is_empty()
+    }
+
+    /// Whether clients outside of the cluster get endpoints of the node that they ask, and no others.
+    pub fn is_external_local(&self) -> bool {
+        self.is_external() && self.spec.external_traffic_policy == "Local"
+    }
+
+    /// Whether clients in the cluster get endpoints of their own node, and no others.
+    pub fn is_internal_local(&self) -> bool {
+        self.spec.internal_traffic_policy.as_deref() == Some("Local")
+    }
+
+    /// How long a client stays with its endpoint, in seconds, if it does.
+    pub fn affinity_seconds(&self) -> Option<u32> {
+        /// The API's default: three hours.
+        const DEFAULT: u32 = 10_800;
+        let configured = || self.spec.session_affinity_config.as_ref()?.client_ip.timeout_seconds;
+        (self.spec.session_affinity == "ClientIP").then(|| configured().unwrap_or(DEFAULT))
+    }
+
+    /// The addresses at which a load balancer hands packets on to nodes without changing their destination.
+    pub fn balancer_ips(&self) -> impl Iterator<Item = &str> {
+        let balanced = self.spec.r#type == "LoadBalancer";
+        let ingress = self.status.load_balancer.ingress.iter().filter(move |_| balanced);
+        let direct = ingress.filter(|at| at.ip_mode.as_deref().is_none_or(|mode| mode == "VIP"));
+        direct.map(|at| at.ip.as_str()).filter(|ip| !ip.is_empty())
+    }
+
     /// Its addresses, the primary one first; empty for headless and not yet allocated ones.
     pub fn cluster_ips(&self) -> impl Iterator<Item = &str> {
         let alone = self.spec.cluster_ips.is_empty();

@@ -1,7 +1,7 @@
 //! The endpoints a Service should have: one per pod, grouped by address family and resolved ports.
 
 use keelson_client::views::{
-    Endpoint, EndpointConditions, EndpointPort, IntOrString, Pod, Service, ServicePort, TargetRef,
+    Endpoint, EndpointConditions, EndpointHints, EndpointPort, Hint, IntOrString, Pod, Service, ServicePort, TargetRef,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -52,6 +52,7 @@ fn endpoint(
     let (serving, terminating) = (pod.is_ready(), pod.metadata.is_deleting());
     let ready = service.spec.publish_not_ready_addresses || (serving && !terminating);
     let node = (!pod.spec.node_name.is_empty()).then(|| pod.spec.node_name.clone());
+    let zone = node.as_deref().and_then(zone);
     Some(Endpoint {
         addresses: vec![address.to_owned()],
         conditions: EndpointConditions {
@@ -61,9 +62,23 @@ fn endpoint(
         },
         hostname: hostname(service, pod),
         target_ref: Some(target(pod)),
-        zone: node.as_deref().and_then(zone),
+        hints: hints(service, ready, zone.as_deref(), node.as_deref()),
+        zone,
         node_name: node,
     })
+}
+
+/// For whom an endpoint is meant, by the Service's trafficDistribution (KEP-4444, KEP-3015): its own zone, and with
+/// `PreferSameNode` its own node before that. Only what is ready has hints; readers look at no others.
+fn hints(service: &Service, ready: bool, zone: Option<&str>, node: Option<&str>) -> Option<EndpointHints> {
+    let same_node = match service.spec.traffic_distribution.as_deref() {
+        Some("PreferClose" | "PreferSameZone") => false,
+        Some("PreferSameNode") => true,
+        _ => return None,
+    };
+    let named = |name: Option<&str>| name.map(|name| Hint { name: name.to_owned() }).into_iter().collect();
+    let hints = EndpointHints { for_zones: named(zone), for_nodes: named(node.filter(|_| same_node)) };
+    (ready && hints != EndpointHints::default()).then_some(hints)
 }
 
 pub(crate) fn target(pod: &Pod) -> TargetRef {

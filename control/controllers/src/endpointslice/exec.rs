@@ -9,8 +9,6 @@ use keelson_client::views::{EndpointSlice, Node, Partial, Pod, Service};
 use keelson_client::{Client, DeleteParams, Error, Key, Resource};
 use std::sync::Arc;
 
-pub(super) const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
-
 pub(super) struct Slices {
     pub(super) client: Client,
     pub(super) shared: Arc<Shared>,
@@ -83,5 +81,5 @@ pub(crate) fn selects(service: &Service, pod: &Pod) -> bool {
 }
 
 pub(super) fn zone(node: &Node) -> Option<String> {
-    node.metadata.label(ZONE_LABEL).map(str::to_owned)
+    node.zone().map(str::to_owned)
 }

@@ -200,3 +200,42 @@ fn labels_follow_the_service() {
     assert_eq!(plan.update[0].1["metadata"]["labels"], json!({"tier": "x", "team": null}));
     assert!(plan.update[0].1.get("endpoints").is_none());
 }
+
+#[test]
+fn hints_follow_the_traffic_distribution() {
+    let elsewhere = |p: &mut Value| p["spec"]["nodeName"] = json!("n2");
+    let rows = [
+        (json!({}), pod(0, true), Value::Null),
+        (json!({"trafficDistribution": "PreferClose"}), pod(0, true), json!({"forZones": [{"name": "z1"}]})),
+        (json!({"trafficDistribution": "PreferSameZone"}), pod(0, true), json!({"forZones": [{"name": "z1"}]})),
+        (
+            json!({"trafficDistribution": "PreferSameNode"}),
+            pod(0, true),
+            json!({"forZones": [{"name": "z1"}], "forNodes": [{"name": "n1"}]}),
+        ),
+        // Who is not ready is asked by nobody; a node without a zone has only its name.
+        (json!({"trafficDistribution": "PreferSameNode"}), pod(0, false), Value::Null),
+        (json!({"trafficDistribution": "PreferSameZone"}), pod_with(0, true, elsewhere), Value::Null),
+        (
+            json!({"trafficDistribution": "PreferSameNode"}),
+            pod_with(0, true, elsewhere),
+            json!({"forNodes": [{"name": "n2"}]}),
+        ),
+    ];
+    for (spec, pod, expected) in rows {
+        let plan = run(&service(spec.clone()), &[pod], &[]);
+        assert_eq!(plan.create[0]["endpoints"][0]["hints"], expected, "{spec}");
+    }
+}
+
+#[test]
+fn hints_come_and_go_with_the_service() {
+    let close = service(json!({"trafficDistribution": "PreferSameZone"}));
+    let slices = perform(&run(&service(json!({})), &[pod(0, true)], &[]), &[], 0);
+    let plan = run(&close, &[pod(0, true)], &slices);
+    assert_eq!(plan.update[0].1["endpoints"][0]["hints"], json!({"forZones": [{"name": "z1"}]}));
+    let hinted = perform(&plan, &slices, 1);
+    assert_eq!(run(&close, &[pod(0, true)], &hinted), Plan::default());
+    let plan = run(&service(json!({})), &[pod(0, true)], &hinted);
+    assert!(plan.update[0].1["endpoints"][0].get("hints").is_none());
+}
