@@ -8,6 +8,7 @@
 
 pub mod age;
 pub mod apply;
+pub mod config;
 pub mod decode;
 pub mod field;
 mod go;

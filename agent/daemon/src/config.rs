@@ -1,19 +1,18 @@
-//! The agent's settings: a YAML file of `apiVersion: keelson.dev/v1alpha1`, `kind: AgentConfig`. A key that is
-//! not known is an error, because a setting that is silently ignored is worse.
+//! The agent's settings: a YAML file of `apiVersion: keelson.dev/v1alpha1`, `kind: AgentConfig`, or the two that it
+//! takes to join.
 
 use crate::containerd::Layout;
-use serde::Deserialize;
+use keelson_api::config as document;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-/// What stands in `apiVersion`.
-pub const API_VERSION: &str = "keelson.dev/v1alpha1";
-/// What stands in `kind`.
+/// The `kind` of an agent's configuration file.
 pub const KIND: &str = "AgentConfig";
 
 /// How services and pods are networked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DatapathMode {
     /// eBPF where the kernel has what it takes, else iptables.
@@ -23,116 +22,88 @@ pub enum DatapathMode {
     Iptables,
 }
 
-/// Every setting of an agent, with its default.
-#[derive(Clone, Debug, Deserialize)]
+/// Every setting of an agent. All but `server` have a default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentConfig {
-    pub api_version: String,
-    pub kind: String,
     /// The API server: `https://HOST:PORT`.
     pub server: String,
     /// The join token; only needed until the node has its certificate.
-    #[serde(default)]
     pub token: Option<String>,
     /// A file that holds the join token.
-    #[serde(default)]
     pub token_file: Option<PathBuf>,
-    /// The node's name; the host name when absent.
-    #[serde(default)]
+    /// The node's name. Default: the host name.
     pub node_name: Option<String>,
-    /// The node's address; that of the outer interface when absent.
-    #[serde(default, rename = "nodeIP")]
+    /// The node's address. Default: that of the outer interface.
+    #[serde(rename = "nodeIP")]
     pub node_ip: Option<IpAddr>,
-    /// The interface towards the other nodes; that of the default route when absent.
-    #[serde(default)]
+    /// The interface towards the other nodes. Default: that of the default route.
     pub outer_interface: Option<String>,
-    /// What must survive a reboot.
-    #[serde(default = "defaults::state_dir")]
+    /// What must survive a reboot. Default `/var/lib/keelson`.
     pub state_dir: PathBuf,
-    /// Sockets and what a reboot may clear.
-    #[serde(default = "defaults::run_dir")]
+    /// Sockets and what a reboot may clear. Default `/run/keelson`.
     pub run_dir: PathBuf,
-    /// Where BPF programs, links and maps are pinned; on a BPF file system.
-    #[serde(default = "defaults::pin_dir")]
+    /// Where BPF programs, links and maps are pinned; on a BPF file system. Default `/sys/fs/bpf/keelson`.
     pub pin_dir: PathBuf,
-    /// The node's cgroup below each hierarchy's root.
-    #[serde(default = "defaults::cgroup_root")]
+    /// The node's cgroup below each hierarchy's root. Default `/keelson`.
     pub cgroup_root: String,
-    /// Where services are translated at the socket, below the root of the cgroup v2 tree: `/` serves every process
-    /// of the host, a node's own cgroup only what is in it.
-    #[serde(default = "defaults::socket_cgroup")]
+    /// Where services are translated at the socket, below the root of the cgroup v2 tree: `/`, the default, serves
+    /// every process of the host, a node's own cgroup only what is in it.
     pub socket_cgroup: String,
-    #[serde(default)]
+    /// Default `auto`.
     pub datapath: DatapathMode,
-    /// A runtime that is already there; a private containerd is started when absent.
-    #[serde(default)]
+    /// A runtime that is already there. Default: a private containerd is started.
     pub cri_socket: Option<PathBuf>,
-    #[serde(default = "defaults::cluster_cidr", rename = "clusterCIDR")]
+    /// The network of pods. Default `10.244.0.0/16`.
+    #[serde(rename = "clusterCIDR")]
     pub cluster_cidr: String,
-    #[serde(default = "defaults::service_cidr", rename = "serviceCIDR")]
+    /// The network of Services. Default `10.96.0.0/12`.
+    #[serde(rename = "serviceCIDR")]
     pub service_cidr: String,
-    #[serde(default = "defaults::cluster_dns", rename = "clusterDNS")]
+    /// The Service address of cluster DNS. Default `10.96.0.10`.
+    #[serde(rename = "clusterDNS")]
     pub cluster_dns: IpAddr,
-    #[serde(default = "defaults::cluster_domain")]
+    /// The domain of Services. Default `cluster.local`.
     pub cluster_domain: String,
-    /// The resolver configuration of the host: where names outside of the cluster are asked for.
-    #[serde(default = "defaults::resolv_conf")]
+    /// The resolver configuration of the host: where names outside of the cluster are asked for. Default
+    /// `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
-    /// The UDP port of the overlay between nodes.
-    #[serde(default = "defaults::vxlan_port")]
+    /// The UDP port of the overlay between nodes. Default 8472.
     pub vxlan_port: u16,
-    /// The port of the kubelet server.
-    #[serde(default = "defaults::kubelet_port")]
+    /// The port of the kubelet server. Default 10250.
     pub kubelet_port: u16,
-    #[serde(default = "defaults::max_pods")]
+    /// Default 110.
     pub max_pods: u32,
-    /// Labels that the node registers with.
-    #[serde(default)]
+    /// Labels that the node registers with. Default: none.
     pub labels: BTreeMap<String, String>,
 }
 
-mod defaults {
-    use std::net::{IpAddr, Ipv4Addr};
-    use std::path::PathBuf;
-
-    pub fn state_dir() -> PathBuf {
-        "/var/lib/keelson".into()
-    }
-    pub fn run_dir() -> PathBuf {
-        "/run/keelson".into()
-    }
-    pub fn pin_dir() -> PathBuf {
-        "/sys/fs/bpf/keelson".into()
-    }
-    pub fn cgroup_root() -> String {
-        "/keelson".to_owned()
-    }
-    pub fn socket_cgroup() -> String {
-        "/".to_owned()
-    }
-    pub fn cluster_cidr() -> String {
-        "10.244.0.0/16".to_owned()
-    }
-    pub fn service_cidr() -> String {
-        "10.96.0.0/12".to_owned()
-    }
-    pub fn cluster_dns() -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10))
-    }
-    pub fn cluster_domain() -> String {
-        "cluster.local".to_owned()
-    }
-    pub fn resolv_conf() -> PathBuf {
-        "/etc/resolv.conf".into()
-    }
-    pub const fn vxlan_port() -> u16 {
-        8472
-    }
-    pub const fn kubelet_port() -> u16 {
-        10250
-    }
-    pub const fn max_pods() -> u32 {
-        110
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            server: String::new(),
+            token: None,
+            token_file: None,
+            node_name: None,
+            node_ip: None,
+            outer_interface: None,
+            state_dir: "/var/lib/keelson".into(),
+            run_dir: "/run/keelson".into(),
+            pin_dir: "/sys/fs/bpf/keelson".into(),
+            cgroup_root: "/keelson".to_owned(),
+            socket_cgroup: "/".to_owned(),
+            datapath: DatapathMode::default(),
+            cri_socket: None,
+            cluster_cidr: "10.244.0.0/16".to_owned(),
+            service_cidr: "10.96.0.0/12".to_owned(),
+            cluster_dns: IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10)),
+            cluster_domain: "cluster.local".to_owned(),
+            resolv_conf: "/etc/resolv.conf".into(),
+            vxlan_port: 8472,
+            kubelet_port: 10250,
+            max_pods: 110,
+            labels: BTreeMap::new(),
+        }
     }
 }
 
@@ -141,12 +112,13 @@ mod defaults {
 pub enum ConfigError {
     #[error("cannot read {path}: {source}")]
     Read { path: String, source: std::io::Error },
-    #[error("{path}: {message}")]
-    Parse { path: String, message: String },
-    #[error("{path}: {key} is {found:?}, it must be {wanted:?}")]
-    Header { path: String, key: &'static str, found: String, wanted: &'static str },
+    #[error(transparent)]
+    Document(#[from] document::ConfigError),
+    #[error("{origin}: server is missing: where the API is, such as server: https://10.0.0.1:6443")]
+    NoServer { origin: String },
     #[error(
-        "neither token nor tokenFile is set, and this node has not joined yet; the server's join token is in its stateDir, in join-token"
+        "there is no join token, and this node has not joined yet: give --token, KEELSON_TOKEN, or token or tokenFile in \
+         the agent's configuration; `keelson token` prints it on the server"
     )]
     NoToken,
 }
@@ -160,50 +132,23 @@ impl AgentConfig {
         Self::parse(&shown, &text)
     }
 
-    /// Parses a configuration; `path` is for messages.
-    pub fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
-        let config: Self = serde_saphyr::from_str(text)
-            .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
-        let wrong = |key, found: &str, wanted| {
-            Err(ConfigError::Header { path: path.to_owned(), key, found: found.to_owned(), wanted })
+    /// Parses a configuration; `origin` names it in messages.
+    pub fn parse(origin: &str, text: &str) -> Result<Self, ConfigError> {
+        let defaults = match serde_json::to_value(Self::default()) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            // A struct of plain fields is an object; were it not, every key would be refused.
+            _ => serde_json::Map::new(),
         };
-        if config.api_version != API_VERSION {
-            return wrong("apiVersion", &config.api_version, API_VERSION);
-        }
-        if config.kind != KIND {
-            return wrong("kind", &config.kind, KIND);
+        let config: Self = document::parse(origin, KIND, text, defaults)?;
+        if config.server.is_empty() {
+            return Err(ConfigError::NoServer { origin: origin.to_owned() });
         }
         Ok(config)
     }
 
-    /// The configuration of a node that joins with nothing but an address and a token.
-    pub fn joining(server: &str, token: &str) -> Self {
-        Self {
-            api_version: API_VERSION.to_owned(),
-            kind: KIND.to_owned(),
-            server: server.to_owned(),
-            token: Some(token.to_owned()),
-            token_file: None,
-            node_name: None,
-            node_ip: None,
-            outer_interface: None,
-            state_dir: defaults::state_dir(),
-            run_dir: defaults::run_dir(),
-            pin_dir: defaults::pin_dir(),
-            cgroup_root: defaults::cgroup_root(),
-            socket_cgroup: defaults::socket_cgroup(),
-            datapath: DatapathMode::default(),
-            cri_socket: None,
-            cluster_cidr: defaults::cluster_cidr(),
-            service_cidr: defaults::service_cidr(),
-            cluster_dns: defaults::cluster_dns(),
-            cluster_domain: defaults::cluster_domain(),
-            resolv_conf: defaults::resolv_conf(),
-            vxlan_port: defaults::vxlan_port(),
-            kubelet_port: defaults::kubelet_port(),
-            max_pods: defaults::max_pods(),
-            labels: BTreeMap::new(),
-        }
+    /// The configuration of a node that joins with nothing but an address and a token, which it needs only once.
+    pub fn joining(server: &str, token: Option<String>) -> Self {
+        Self { server: server.to_owned(), token, ..Self::default() }
     }
 
     /// Where the node's runtime serves CRI: the given one, or that of the private containerd.
@@ -212,9 +157,9 @@ impl AgentConfig {
         self.cri_socket.clone().unwrap_or_else(private)
     }
 
-    /// The socket of the private containerd of an installed node.
+    /// Where the private containerd of an installed node serves.
     pub fn default_cri_socket() -> PathBuf {
-        Layout::new(&defaults::state_dir(), &defaults::run_dir()).socket
+        Self::default().cri_socket()
     }
 
     /// The join token, from the file or the configuration itself.
@@ -242,24 +187,41 @@ mod tests {
     #[test]
     fn defaults_are_an_installed_nodes() {
         let config = parse("").unwrap();
+        let server = "https://10.0.0.1:6443";
+        assert_eq!(config, AgentConfig::joining(server, None));
+        assert_eq!(config.server, server);
         assert_eq!(config.state_dir, Path::new("/var/lib/keelson"));
         assert_eq!(config.cluster_dns.to_string(), "10.96.0.10");
         assert_eq!((config.kubelet_port, config.vxlan_port), (10250, 8472));
         assert_eq!(config.datapath, DatapathMode::Auto);
     }
 
-    #[test]
-    fn a_typo_is_refused_by_name() {
-        let error = parse("nodeNmae: a\n").unwrap_err();
-        assert!(error.contains("agent.yaml") && error.contains("nodeNmae"), "{error}");
-        let error = parse("datapath: ebfp\n").unwrap_err();
-        assert!(error.contains("ebfp"), "{error}");
+    #[track_caller]
+    fn refuses(text: &str, wanted: &str) {
+        assert_eq!(AgentConfig::parse("a.yaml", text).unwrap_err().to_string(), wanted);
     }
 
     #[test]
-    fn another_kind_is_refused() {
-        let error = AgentConfig::parse("a.yaml", &HEAD.replace("AgentConfig", "ServerConfig")).unwrap_err();
-        assert_eq!(error.to_string(), "a.yaml: kind is \"ServerConfig\", it must be \"AgentConfig\"");
+    fn what_is_wrong_is_named() {
+        refuses(
+            &format!("{HEAD}nodeNmae: a\n"),
+            "a.yaml: unknown key \"nodeNmae\"; did you mean \"nodeName\"?",
+        );
+        refuses(
+            &format!("{HEAD}nodeIp: 10.0.0.7\n"),
+            "a.yaml: unknown key \"nodeIp\"; did you mean \"nodeIP\"?",
+        );
+        refuses(
+            &format!("{HEAD}datapath: ebfp\n"),
+            "a.yaml: datapath: unknown variant `ebfp`, expected one of `auto`, `ebpf`, `iptables`",
+        );
+        refuses(
+            &HEAD.replace(KIND, "ServerConfig"),
+            "a.yaml: kind is \"ServerConfig\", wanted \"AgentConfig\"",
+        );
+        let no_server = "a.yaml: server is missing: where the API is, such as server: https://10.0.0.1:6443";
+        refuses("", no_server);
+        refuses(&HEAD.replace("server:", "#"), no_server);
     }
 
     #[test]

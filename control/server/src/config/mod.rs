@@ -10,8 +10,6 @@ use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-/// The `apiVersion` of configuration files.
-pub const API_VERSION: &str = "keelson.dev/v1alpha1";
 /// The `kind` of a server's configuration file.
 pub const KIND: &str = "ServerConfig";
 
@@ -124,7 +122,7 @@ impl ServerConfig {
 
     /// Reads the text of a configuration file.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
-        read::parse(text, None)
+        read::parse(text, "configuration")
     }
 
     fn apply(&mut self, flags: Flags) {
