@@ -25,6 +25,8 @@ pub enum Command {
     /// Run the control plane: API server, store, controllers, scheduler
     Server(Server),
     /// Run a node: kubelet, data plane, DNS and containerd
+    #[command(after_help = "Try:\n  sudo keelson agent --server https://SERVER:6443 --token TOKEN\n\n\
+                      `keelson token` prints the token on the server. A node that has joined needs it no more.")]
     Agent(Agent),
     /// Images of the node's containerd
     #[command(subcommand)]
@@ -43,12 +45,13 @@ pub struct Up {
     /// The address of this machine for nodes and clients; that of the default route when absent
     #[arg(long, value_name = "IP")]
     pub address: Option<IpAddr>,
-    /// Where everything that must survive a reboot is kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/keelson")]
-    pub state: PathBuf,
-    /// How services and pods are networked: auto, ebpf or iptables
-    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = ["auto", "ebpf", "iptables"])]
-    pub datapath: String,
+    /// Where everything that must survive a reboot is kept [default: /var/lib/keelson]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// How services and pods are networked: eBPF where the kernel has what it takes and else iptables, or one of them
+    /// [default: auto]
+    #[arg(long, value_name = "MODE", value_parser = ["auto", "ebpf", "iptables"])]
+    pub datapath: Option<String>,
 }
 
 #[derive(Args)]
@@ -78,14 +81,14 @@ pub struct Server {
 
 #[derive(Args)]
 pub struct Agent {
-    /// The configuration file (apiVersion: keelson.dev/v1alpha1, kind: AgentConfig)
-    #[arg(long, value_name = "FILE", default_value = "/etc/keelson/agent.yaml")]
-    pub config: PathBuf,
+    /// The configuration file (apiVersion: keelson.dev/v1alpha1, kind: AgentConfig) [default: /etc/keelson/agent.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The API server, https://HOST:PORT; instead of a configuration file
-    #[arg(long, value_name = "URL", conflicts_with = "config", requires = "token")]
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub server: Option<String>,
-    /// The join token, as `keelson token` prints it on the server
-    #[arg(long, value_name = "TOKEN", env = "KEELSON_TOKEN", conflicts_with = "config")]
+    /// The join token, as `keelson token` prints it on the server; goes before that of a configuration file
+    #[arg(long, value_name = "TOKEN", env = "KEELSON_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 }
 
@@ -100,15 +103,18 @@ pub struct ImageImport {
     /// The archive
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The node's configuration, which says where its containerd is; the default places when absent
+    /// What to call an image that has no name of its own, such as example.org/app:1
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The node's configuration, which says where its containerd is [default: /etc/keelson/agent.yaml]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub struct Token {
-    /// The server's state folder
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/keelson/server")]
+    /// The state folder of `keelson up` or of the server
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/keelson")]
     pub state: PathBuf,
 }
 

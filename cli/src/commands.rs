@@ -6,9 +6,11 @@ mod version;
 
 use crate::arguments::{Agent, Command, Image, Server, Token};
 use crate::process::{Ending, wait_for_end};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use keelson_agent::config::AgentConfig;
 use keelson_server::{Flags, ServerConfig};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs a command to its end.
@@ -63,10 +65,7 @@ fn run_server(arguments: &Server) -> Result<()> {
 }
 
 fn run_agent(arguments: &Agent) -> Result<()> {
-    let config = match (&arguments.server, &arguments.token) {
-        (Some(server), Some(token)) => AgentConfig::joining(server, token),
-        _ => AgentConfig::load(&arguments.config)?,
-    };
+    let config = agent_config(arguments)?;
     install_crypto();
     runtime()?.block_on(async {
         let starting = keelson_agent::Agent::start(config);
@@ -82,12 +81,39 @@ fn run_agent(arguments: &Agent) -> Result<()> {
     })
 }
 
+/// Where an installed node's configuration is.
+const AGENT_CONFIG: &str = "/etc/keelson/agent.yaml";
+
+fn agent_config(arguments: &Agent) -> Result<AgentConfig> {
+    if let Some(server) = &arguments.server {
+        return Ok(AgentConfig::joining(server, arguments.token.clone()));
+    }
+    let file = arguments.config.as_deref().unwrap_or(Path::new(AGENT_CONFIG));
+    if arguments.config.is_none() && !file.exists() {
+        bail!(
+            "{AGENT_CONFIG} does not exist: give --server URL and --token TOKEN to join a cluster, or --config FILE"
+        );
+    }
+    let mut config = AgentConfig::load(file)?;
+    config.token = arguments.token.clone().or(config.token);
+    Ok(config)
+}
+
 #[allow(clippy::print_stdout, reason = "the token is the command's output")]
 fn print_token(arguments: &Token) -> Result<()> {
-    let file = arguments.state.join("join-token");
-    let token = std::fs::read_to_string(&file).with_context(|| {
-        format!("cannot read {}; is this the server's machine, and are you root?", file.display())
-    })?;
+    // `keelson up` gives its server a folder of its own.
+    let places = [arguments.state.join("server/join-token"), arguments.state.join("join-token")];
+    let found = places.iter().find_map(|file| match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        result => Some(result.with_context(|| format!("cannot read {}", file.display()))),
+    });
+    let Some(token) = found.transpose()? else {
+        bail!(
+            "there is no join token below {}: it is on the server's machine, once the server has started; --state DIR \
+             says where its state is kept",
+            arguments.state.display()
+        );
+    };
     println!("{}", token.trim());
     Ok(())
 }

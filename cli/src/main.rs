@@ -4,6 +4,7 @@
 
 mod arguments;
 mod commands;
+mod errors;
 mod logging;
 mod process;
 mod users;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
     match commands::run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", errors::in_one_line(&error));
             ExitCode::FAILURE
         }
     }

@@ -3,7 +3,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{Gid, Uid, fchownat, geteuid, setgid, setgroups, setuid};
+use nix::sys::prctl::{get_pdeathsig, set_pdeathsig};
+use nix::unistd::{Gid, Uid, fchownat, geteuid, getppid, setgid, setgroups, setuid};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -50,7 +51,7 @@ pub fn ensure_user(name: &str) -> Result<()> {
 }
 
 /// Gives up root, and with it every capability, for the user `name`, who gets `state_dir` first. Must be called
-/// before any thread is started.
+/// before any thread is started. A process that ends with its parent still does.
 pub fn become_user(name: &str, state_dir: &Path) -> Result<()> {
     let Some(user) = look_up(name)? else {
         bail!("there is no user {name} in {PASSWD}; make one with: useradd --system {name}");
@@ -63,9 +64,13 @@ pub fn become_user(name: &str, state_dir: &Path) -> Result<()> {
     if fs::symlink_metadata(state_dir)?.uid() != user.uid.as_raw() {
         hand_over(state_dir, user)?;
     }
+    // The kernel forgets the signal when credentials change (prctl(2)).
+    let (parent, signal) = (getppid(), get_pdeathsig()?);
     setgroups(&[]).context("cannot drop groups; is this root?")?;
     setgid(user.gid)?;
     setuid(user.uid)?;
+    set_pdeathsig(signal)?;
+    ensure!(getppid() == parent, "the process that started this one has ended");
     Ok(())
 }
 

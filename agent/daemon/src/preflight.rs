@@ -16,7 +16,15 @@ pub struct Machine {
     pub kubelet_port: u16,
     /// Where pins are to be, when eBPF is asked for by name and that is on no BPF file system.
     pub no_bpffs: Option<PathBuf>,
+    /// Files that are not there, of those that containerd copies into pods.
+    pub no_files: Vec<&'static str>,
 }
+
+/// What containerd copies into every pod's sandbox, and what to put there when a machine has none.
+const COPIED: [(&str, &str); 2] = [
+    ("/etc/hosts", "echo 127.0.0.1 localhost > /etc/hosts"),
+    ("/etc/resolv.conf", "name a DNS server in it, or leave it empty: touch /etc/resolv.conf"),
+];
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this machine cannot be a node:\n  {}", .0.join("\n  "))]
@@ -38,6 +46,11 @@ impl Machine {
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse
             ),
             kubelet_port,
+            no_files: COPIED
+                .map(|(file, _)| file)
+                .into_iter()
+                .filter(|file| !Path::new(file).exists())
+                .collect(),
         }
     }
 
@@ -67,6 +80,9 @@ impl Machine {
                  or take datapath: auto, which uses iptables then",
                 dir.display()
             ));
+        }
+        for (file, cure) in COPIED.iter().filter(|(file, _)| self.no_files.contains(file)) {
+            missing.push(format!("there is no {file}, which containerd copies into every pod: {cure}"));
         }
         if missing.is_empty() { Ok(()) } else { Err(PreflightError(missing)) }
     }
@@ -113,6 +129,7 @@ mod tests {
             kubelet_port_used: false,
             kubelet_port: 10250,
             no_bpffs: None,
+            no_files: Vec::new(),
         }
     }
 
@@ -127,6 +144,8 @@ mod tests {
             (Machine { mounts: String::new(), ..good() }, "cgroup2"),
             (Machine { kubelet_port_used: true, ..good() }, "10250"),
             (Machine { no_bpffs: Some("/pins".into()), ..good() }, "pinDir /pins"),
+            (Machine { no_files: vec!["/etc/hosts"], ..good() }, "127.0.0.1 localhost"),
+            (Machine { no_files: vec!["/etc/resolv.conf"], ..good() }, "touch /etc/resolv.conf"),
         ] {
             let PreflightError(lines) = machine.check().unwrap_err();
             assert!(lines.len() == 1 && lines[0].contains(word), "{lines:?}");

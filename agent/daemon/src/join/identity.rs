@@ -16,7 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 const USER_AGENT: &str = concat!("keelson-agent/", env!("CARGO_PKG_VERSION"));
@@ -61,6 +61,10 @@ pub struct Validity {
 /// Between two attempts to reach a server that is not there yet: doubled each time up to the maximum.
 const RETRY: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(2);
+/// A server that is being started needs less: nothing is said of it.
+const QUIET: Duration = Duration::from_secs(3);
+/// How often a node that waits says so.
+const SAY: Duration = Duration::from_secs(20);
 
 impl JoinError {
     /// Whether waiting can help: the server, or its token file, may still be on its way.
@@ -68,6 +72,7 @@ impl JoinError {
         match self {
             JoinError::Config(ConfigError::Read { source, .. }) => source.kind() == io::ErrorKind::NotFound,
             JoinError::Pin(PinError::Connect { .. }) => true,
+            JoinError::Csr { source: CsrError::Unsigned { .. }, .. } => true,
             JoinError::Csr { source: CsrError::Api(error), .. } => match error.code() {
                 None => true,
                 // Roles and tokens are being made while the server starts.
@@ -76,19 +81,34 @@ impl JoinError {
             _ => false,
         }
     }
+
+    /// What may be wrong when it does not pass.
+    fn advice(&self) -> &'static str {
+        match self {
+            JoinError::Csr { source: CsrError::Api(error), .. } if error.code() == Some(401) => {
+                "is the token this cluster's? `keelson token` prints it on the server"
+            }
+            JoinError::Config(_) => "the server makes it when it starts",
+            _ => "is the server running, and is its port open to this machine?",
+        }
+    }
 }
 
 impl Identities {
-    /// Like `try_establish`, again and again while the server may be on its way. Says so, once.
+    /// Like `try_establish`, again and again while the server may be on its way. Says so, now and then.
     pub async fn establish(config: &AgentConfig, node: &str, address: IpAddr) -> Result<Self, JoinError> {
-        let mut pause = RETRY;
+        let begin = Instant::now();
+        let (mut pause, mut say_at) = (RETRY, QUIET);
         loop {
             let error = match Self::try_establish(config, node, address).await {
                 Err(error) if error.is_transient() => error,
                 result => return result,
             };
-            if (RETRY_MAX / 2..RETRY_MAX).contains(&pause) {
-                tracing::warn!(%error, "cannot join yet, trying on");
+            let waited = begin.elapsed();
+            if waited >= say_at {
+                say_at = waited + SAY;
+                let (server, advice, waited_s) = (&config.server, error.advice(), waited.as_secs());
+                tracing::warn!(server, waited_s, %error, advice, "cannot join yet, trying on");
             }
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);
