@@ -6,6 +6,7 @@
 //! mark         how far the log was when this was last noted: a database that is behind has lost something
 //! db/          RocksDB
 //! snapshots/   raft snapshots
+//! spare        a part of the disk held for the next start
 //! ```
 
 use std::fs::{self, File, TryLockError};

@@ -22,6 +22,7 @@ mod raft;
 mod ring;
 mod room;
 mod snapshot;
+mod spare;
 mod store;
 mod tree;
 mod view;
@@ -33,7 +34,7 @@ pub use object::{Expect, MAX_DOCUMENT, MAX_KEY, Outcome, Stored, Template, Write
 pub use options::{Options, SyncPolicy, WalSync};
 pub use snapshot::Snapshot;
 pub use store::Store;
-pub use watcher::Watcher;
+pub use watcher::{Changes, Place, Watcher};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::proposer::{Exit, Proposer, Request, refuse};
 use crate::room::Room;
 use crate::snapshot::Snapshot;
 use crate::view::View;
-use crate::watcher::Watcher;
+use crate::watcher::{Changes, Watcher};
 
 /// Writes that may wait to be taken up.
 const QUEUE: usize = 1024;
@@ -104,6 +104,11 @@ impl Store {
         Ok(Watcher::new(self.view.clone(), kind, prefix, after))
     }
 
+    /// Tells of new events of the kind, for whoever wakes several watchers at once.
+    pub fn changes(&self, kind: &str) -> Changes {
+        Changes::new(self.view.clone(), self.view.kind(kind))
+    }
+
     /// Whether writes are taken; if not, why.
     pub fn health(&self) -> Result<(), String> {
         if *self.stopped.borrow() {
@@ -152,6 +157,7 @@ impl Keeper {
         let mut room = Room::new(options.dir.clone(), options.reserve_bytes);
         let started = match Home::enter(&options.dir) {
             Ok(mut home) => {
+                room.make();
                 Engine::start(&mut home, sync.clone(), &self.view).await.map(|engine| (home, engine))
             }
             Err(e) => Err(e),
@@ -163,6 +169,8 @@ impl Keeper {
                 return;
             }
         };
+        // Full or not, the store is open; writes are told.
+        let _ = room.check();
         tracing::info!(dir = %home.dir().display(), revision = self.view.revision(), "store open");
         if opened.send(Ok(())).is_err() {
             engine.stop(&home, &self.view).await;

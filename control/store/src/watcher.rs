@@ -28,6 +28,51 @@ pub struct Watcher {
     changed: watch::Receiver<u64>,
 }
 
+/// Where a watcher stands in the events of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    after: u64,
+    position: Option<u64>,
+}
+
+impl Place {
+    /// Every event up to this revision has been returned or passed over.
+    pub fn after(self) -> u64 {
+        self.after
+    }
+}
+
+/// Tells when a kind has new events, without reading them. Never misses the last one.
+pub struct Changes {
+    view: Arc<View>,
+    kind: Arc<Kind>,
+    changed: watch::Receiver<u64>,
+}
+
+impl Changes {
+    pub(crate) fn new(view: Arc<View>, kind: Arc<Kind>) -> Changes {
+        let changed = kind.subscribe();
+        Changes { view, kind, changed }
+    }
+
+    /// The revision of the kind's newest event, or a later one that is about to be shown and will be told of. What
+    /// this says is not told of again.
+    pub fn newest(&mut self) -> u64 {
+        // Marked before it is read: what comes in between is told of twice rather than never.
+        self.changed.borrow_and_update();
+        self.kind.current().last
+    }
+
+    /// Waits for events that nobody was told of yet: neither by this, nor by [`Changes::newest`].
+    pub async fn changed(&mut self) -> Result<(), HistoryError> {
+        if self.view.is_closed() {
+            return Err(HistoryError::Closed);
+        }
+        self.changed.changed().await.map_err(|_| HistoryError::Closed)?;
+        if self.view.is_closed() { Err(HistoryError::Closed) } else { Ok(()) }
+    }
+}
+
 /// What to do for the next event.
 enum Step {
     Event(Arc<Event>),
@@ -47,30 +92,55 @@ impl Watcher {
     pub async fn next(&mut self) -> Result<Arc<Event>, HistoryError> {
         loop {
             self.changed.borrow_and_update();
-            match self.step() {
-                Step::Event(event) => return Ok(event),
-                Step::Wait if self.view.is_closed() => return Err(HistoryError::Closed),
-                Step::Wait => self.changed.changed().await.map_err(|_| HistoryError::Closed)?,
-                Step::Disk => {
-                    // After a failure the database is closed for a moment.
-                    self.view.disk_open().await?;
-                    let (view, kind, after) = (self.view.clone(), self.kind.clone(), self.after);
-                    let read = move || view.events_from_disk(&kind, after, PAGE);
-                    let page = tokio::task::spawn_blocking(read).await;
-                    self.page = page.map_err(|_| HistoryError::Closed)??.into();
-                    if self.page.is_empty() {
-                        // The ring is being written to, past what is shown yet: soon there will be something.
-                        tokio::task::yield_now().await;
-                    }
-                }
+            if let Some(event) = self.next_until(u64::MAX).await? {
+                return Ok(event);
+            }
+            if self.view.is_closed() {
+                return Err(HistoryError::Closed);
+            }
+            self.changed.changed().await.map_err(|_| HistoryError::Closed)?;
+        }
+    }
+
+    /// The next event that is not newer than `upto`, if there is one. Waits for nothing but the disk, when the
+    /// watcher is further behind than memory reaches. Safe to drop half-way.
+    pub async fn next_until(&mut self, upto: u64) -> Result<Option<Arc<Event>>, HistoryError> {
+        loop {
+            match self.step(upto) {
+                Step::Event(event) => return Ok(Some(event)),
+                Step::Wait => return Ok(None),
+                Step::Disk => self.turn_page().await?,
             }
         }
+    }
+
+    /// The next event that is not newer than `upto`, if it is in memory.
+    pub fn try_next_until(&mut self, upto: u64) -> Option<Arc<Event>> {
+        match self.step(upto) {
+            Step::Event(event) => Some(event),
+            Step::Wait | Step::Disk => None,
+        }
+    }
+
+    /// Reads the next events from disk.
+    async fn turn_page(&mut self) -> Result<(), HistoryError> {
+        // After a failure the database is closed for a moment.
+        self.view.disk_open().await?;
+        let (view, kind, after) = (self.view.clone(), self.kind.clone(), self.after);
+        let read = move || view.events_from_disk(&kind, after, PAGE);
+        let page = tokio::task::spawn_blocking(read).await;
+        self.page = page.map_err(|_| HistoryError::Closed)??.into();
+        if self.page.is_empty() {
+            // The ring is being written to, past what is shown yet: soon there will be something.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// The next event if there is one. May read from disk when the watcher is far behind.
     pub fn try_next(&mut self) -> Result<Option<Arc<Event>>, HistoryError> {
         loop {
-            match self.step() {
+            match self.step(u64::MAX) {
                 Step::Event(event) => return Ok(Some(event)),
                 Step::Wait => return Ok(None),
                 Step::Disk => {
@@ -92,8 +162,24 @@ impl Watcher {
         if at_head || self.kind.current().last <= self.after { revision.max(self.after) } else { self.after }
     }
 
-    fn step(&mut self) -> Step {
+    /// Where the watcher stands.
+    pub fn place(&self) -> Place {
+        Place { after: self.after, position: self.position }
+    }
+
+    /// Goes to where another watcher of the same kind stands, past the events in between; never back.
+    pub fn advance(&mut self, place: Place) {
+        if place.after > self.after {
+            (self.after, self.position) = (place.after, place.position);
+            self.page.clear();
+        }
+    }
+
+    fn step(&mut self, upto: u64) -> Step {
         loop {
+            if self.page.front().is_some_and(|event| event.revision > upto) {
+                return Step::Wait;
+            }
             if let Some(event) = self.page.pop_front() {
                 if let Some(event) = self.pass(event) {
                     return Step::Event(event);
@@ -106,6 +192,7 @@ impl Watcher {
             };
             self.position = Some(position);
             match self.kind.ring.get(position) {
+                Ok(Some(event)) if event.revision > upto => return Step::Wait,
                 Ok(Some(event)) => {
                     self.position = Some(position + 1);
                     if let Some(event) = self.pass(event) {

@@ -102,6 +102,46 @@ async fn waiting_watchers_wake_and_a_dropped_wait_loses_nothing() {
     assert_eq!(end, Err(HistoryError::Closed));
 }
 
+/// Reads up to a revision, in memory and on disk, and going to another watcher's place.
+#[tokio::test]
+async fn a_watcher_stops_where_it_is_told_and_can_be_moved_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { history_events_per_kind: 8, ..options(dir.path()) };
+    let store = Store::open(options).await.unwrap();
+    let (mut first, mut second) = (store.watch(KIND, "a/", 0).unwrap(), store.watch(KIND, "a/", 0).unwrap());
+    let mut changes = store.changes(KIND);
+    for n in 1..=6 {
+        let key = if n % 2 == 0 { "b/x" } else { "a/x" };
+        done(&store, put(key, Expect::Any, "x")).await;
+    }
+    assert_eq!((changes.changed().await, changes.newest()), (Ok(()), 6));
+    let none = tokio::time::timeout(Duration::from_millis(20), changes.changed()).await;
+    assert!(none.is_err(), "told once");
+    for (upto, want) in [(0, None), (4, Some(1)), (4, Some(3)), (4, None)] {
+        let seen = first.next_until(upto).await.unwrap().map(|event| event.revision);
+        assert_eq!(seen, want, "up to {upto}");
+    }
+    assert_eq!(first.place().after(), 4);
+    let old = second.place();
+    second.advance(first.place());
+    assert_eq!(second.try_next_until(u64::MAX).map(|event| event.revision), Some(5));
+    second.advance(old);
+    assert_eq!((second.try_next_until(u64::MAX), second.place().after()), (None, 6));
+
+    for _ in 0..300 {
+        done(&store, put("a/x", Expect::Any, "x")).await;
+    }
+    assert_eq!(first.try_next_until(u64::MAX), None, "it is on disk only");
+    for revision in [5].into_iter().chain(7..=50) {
+        assert_eq!(first.next_until(50).await.unwrap().map(|event| event.revision), Some(revision));
+    }
+    assert_eq!(first.next_until(50).await, Ok(None));
+    first.advance(store.watch(KIND, "a/", 300).unwrap().place());
+    assert_eq!(first.next_until(u64::MAX).await.unwrap().map(|event| event.revision), Some(301));
+    store.shutdown().await;
+    assert_eq!(changes.changed().await, Err(HistoryError::Closed));
+}
+
 /// Lists of every revision that was ever reached, from memory, from disk, and after a restart.
 #[tokio::test]
 async fn every_kept_revision_can_be_listed() {

@@ -215,3 +215,47 @@ fn a_disk_that_fills_up_refuses_writes_early_and_recovers() {
 fn a_disk_that_is_full_to_the_last_byte_loses_nothing_and_recovers() {
     fills_up("a_disk_that_is_full_to_the_last_byte_loses_nothing_and_recovers", 0);
 }
+
+/// What a killed store leaves is opened on a disk without one free byte.
+#[test]
+fn a_killed_store_starts_again_on_a_full_disk() {
+    let name = "tests::trouble::a_killed_store_starts_again_on_a_full_disk";
+    LoopFs::with(name, 320, |fs| {
+        let (home, killed, filler) =
+            (fs.path().join("store"), fs.path().join("killed"), fs.path().join("filler"));
+        block_on(async {
+            let store = Store::open(Options::new(&home)).await.unwrap();
+            let body = "x".repeat(20_000);
+            for n in 0..400 {
+                done(&store, put(&format!("ns/{n}"), Expect::Absent, &body)).await;
+            }
+            let before = contents(&store.snapshot(KIND));
+            // Nobody writes now: these are the files as a kill would leave them.
+            super::open::copy_dir(&home, &killed);
+            store.shutdown().await;
+            std::fs::remove_dir_all(&home).unwrap();
+            let spare = || fs::metadata(killed.join("spare")).map(|m| m.len()).ok();
+            assert!(spare().is_some_and(|bytes| bytes >> 20 >= 16), "{:?} bytes are held", spare());
+            let mut file = fs::File::create(&filler).unwrap();
+            let mut chunk = vec![7u8; 1 << 20];
+            while !chunk.is_empty() {
+                if io::Write::write_all(&mut file, &chunk).is_err() {
+                    chunk.truncate(chunk.len() / 2);
+                }
+            }
+            drop(file);
+
+            let store = Store::open(Options::new(&killed)).await.unwrap();
+            assert_eq!(contents(&store.snapshot(KIND)), before);
+            let error = store.write(put("ns/new", Expect::Any, "y")).await.unwrap_err();
+            assert!(matches!(error, WriteError::DiskFull(_)), "{error:?}");
+            assert_eq!(spare(), None, "it was needed");
+
+            fs::remove_file(&filler).unwrap();
+            until("writes are taken again", async || store.write(put("ns/new", Expect::Any, "y")).await.ok())
+                .await;
+            assert!(spare().is_some(), "held again");
+            store.shutdown().await;
+        });
+    });
+}
