@@ -1,5 +1,7 @@
 //! The API server under load: 64 clients, each with a TLS connection of its own, ConfigMaps of 1 KB.
 
+mod watch;
+
 use crate::cpu::used_us;
 use crate::stats::percentiles;
 use anyhow::{Context, Result};
@@ -9,18 +11,15 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use keelson_client::Client;
 use keelson_client::kubeconfig::Kubeconfig;
-use keelson_client::remote::RemoteTransport;
+use keelson_client::remote::{RemoteConfig, RemoteTransport};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use watch::{Plan, WATCHERS};
 use xtask::cluster::{Daemon, Names};
 
 const CLIENTS: usize = 64;
 const PER_CLIENT: usize = 400;
-const WATCHERS: usize = 200;
-const EVENTS: usize = 500;
 const NAMESPACE: &str = "bench";
 const COLLECTION: &str = "/api/v1/namespaces/bench/configmaps";
 
@@ -33,10 +32,7 @@ pub async fn run(state: &Path) -> Result<Value> {
     let names = Names::of(state);
     let pid = Daemon::load(&names.pid_file("server")).context("no server runs at --state")?.pid;
     let config = Kubeconfig::load(names.server_dir().join("admin.kubeconfig"))?;
-    let clients = (0..CLIENTS)
-        .map(|_| Ok(Client::new(RemoteTransport::new(config.clone())?, "keelson-bench")))
-        .collect::<Result<Vec<_>>>()?;
-    let load = Load { clients, pid };
+    let load = Load { clients: clients(&config, CLIENTS)?, pid };
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
     call(&load.clients[0], Method::POST, "/api/v1/namespaces", "application/json", namespace.to_string())
         .await?;
@@ -53,12 +49,24 @@ pub async fn run(state: &Path) -> Result<Value> {
         .await?;
     let list = load.lists().await?;
     let delete = load.measure("delete", |id| (Method::DELETE, path(id), json, String::new())).await?;
-    let watch = load.watches().await?;
+    // Watchers that share 64 connections, then with one each, then events that come alone.
+    let burst = |first| Plan { events: 500, pause: Duration::ZERO, first };
+    let watch = watch::run(&load, &load.clients, burst(1_000_000)).await?;
+    let own = clients(&config, WATCHERS)?;
+    let watch_alone = watch::run(&load, &own, burst(2_000_000)).await?;
+    let paced = Plan { events: 100, pause: Duration::from_millis(40), first: 3_000_000 };
+    let watch_paced = watch::run(&load, &own, paced).await?;
     call(&load.clients[0], Method::DELETE, "/api/v1/namespaces/bench", json, String::new()).await?;
     Ok(json!({
         "bench": "api", "clients": CLIENTS, "operations": CLIENTS * PER_CLIENT,
-        "create": create, "get": get, "merge_patch": patch, "list": list, "delete": delete, "watch": watch,
+        "create": create, "get": get, "merge_patch": patch, "list": list, "delete": delete,
+        "watch": watch, "watch_own_connections": watch_alone, "watch_lone_events": watch_paced,
     }))
+}
+
+/// Clients with a connection of their own each.
+fn clients(config: &RemoteConfig, count: usize) -> Result<Vec<Client>> {
+    (0..count).map(|_| Ok(Client::new(RemoteTransport::new(config.clone())?, "keelson-bench"))).collect()
 }
 
 fn path(id: usize) -> String {
@@ -144,42 +152,5 @@ impl Load {
         let mut figures = self.figures(cpu, start.elapsed(), times)?;
         figures["bytes"] = json!(bytes);
         Ok(figures)
-    }
-
-    /// Events to many watchers.
-    async fn watches(&self) -> Result<Value> {
-        eprintln!("watch: {WATCHERS} watchers x {EVENTS} events");
-        let received = Arc::new(AtomicU64::new(0));
-        let mut tasks = Vec::new();
-        for index in 0..WATCHERS {
-            let request = Request::get(format!("{COLLECTION}?watch=1")).body(Bytes::new())?;
-            let mut body = self.clients[index % CLIENTS].send(request).await?.into_body();
-            let received = received.clone();
-            tasks.push(tokio::spawn(async move {
-                while let Some(Ok(frame)) = body.frame().await {
-                    let lines = frame.data_ref().map_or(0, |d| d.iter().filter(|b| **b == b'\n').count());
-                    received.fetch_add(lines as u64, Ordering::Relaxed);
-                }
-            }));
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let (cpu, start) = (used_us(self.pid)?, Instant::now());
-        for event in 0..EVENTS {
-            let body = config_map(1_000_000 + event);
-            call(&self.clients[0], Method::POST, COLLECTION, "application/json", body).await?;
-        }
-        let wanted = (WATCHERS * EVENTS) as u64;
-        while received.load(Ordering::Relaxed) < wanted {
-            anyhow::ensure!(start.elapsed() < Duration::from_secs(60), "watch events are missing");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let wall = start.elapsed();
-        tasks.iter().for_each(tokio::task::JoinHandle::abort);
-        let cpu = used_us(self.pid)? - cpu;
-        Ok(json!({
-            "server_cpu_us_per_delivery": cpu as f64 / wanted as f64,
-            "deliveries": wanted,
-            "deliveries_per_s": (wanted as f64 / wall.as_secs_f64()).round(),
-        }))
     }
 }

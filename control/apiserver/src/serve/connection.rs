@@ -1,10 +1,12 @@
 //! One connection: HTTP/2 or HTTP/1.1 with upgrades, its limits, and its orderly end.
 
+use super::cork;
 use crate::server::{ConnectionService, TlsService};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::pin::pin;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +57,24 @@ pub async fn run(
     stop: CancellationToken,
     cut: CancellationToken,
 ) {
-    let service = ConnectionService::new(service, stream.get_ref().1.peer_certificates());
+    let session = stream.get_ref().1;
+    let service = ConnectionService::new(service, session.peer_certificates());
+    if session.alpn_protocol() == Some(b"h2") {
+        let (corked, cork) = cork::cork(stream);
+        cork.run(drive(corked, http, service, stop, cut)).await;
+    } else {
+        // HTTP/1.1 writes a reply in one piece, and gives the stream away when it is upgraded.
+        drive(stream, http, service, stop, cut).await;
+    }
+}
+
+async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    http: auto::Builder<TokioExecutor>,
+    service: ConnectionService,
+    stop: CancellationToken,
+    cut: CancellationToken,
+) {
     let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut stopping = false;

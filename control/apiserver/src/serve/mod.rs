@@ -2,6 +2,7 @@
 //! Never looks at a request beyond what the connection itself needs.
 
 mod connection;
+mod cork;
 pub mod tls;
 
 use crate::server::ApiServer;
@@ -65,7 +66,8 @@ pub async fn serve(server: &ApiServer, listener: TcpListener, certificate: Arc<S
             },
         };
         let (acceptor, http, service) = (acceptor.clone(), http.clone(), service.clone());
-        let (stop, cut) = (stop.clone(), cut.clone());
+        // Children: each connection looks at its own, not all at one.
+        let (stop, cut) = (stop.child_token(), cut.child_token());
         tasks.spawn(async move {
             // Replies are written whole; waiting to fill segments only adds latency.
             let _ = stream.set_nodelay(true);

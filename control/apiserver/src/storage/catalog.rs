@@ -2,6 +2,7 @@
 
 use crate::storage::form::{self, Form, api_version};
 use crate::storage::frames::Frames;
+use crate::storage::pace::Pace;
 use bytes::Bytes;
 use keelson_api::kinds::{KindDef, registry};
 use keelson_api::schema;
@@ -24,6 +25,8 @@ pub struct Served {
     pub stored_form: Form,
     /// Watch frames that several watchers share.
     pub frames: Frames,
+    /// Wakes the watchers.
+    pub pace: Arc<Pace>,
     /// `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"`
     pub list_head: String,
 }
@@ -43,6 +46,7 @@ impl Served {
             form: Form::new(def),
             stored_form: Form::new(stored),
             frames: Frames::new(),
+            pace: Pace::new(),
             list_head,
         }
     }

@@ -4,12 +4,15 @@
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use keelson_store::{Event, Stored};
+use keelson_store::{Event, Place, Stored};
 use serde_json::Value;
+use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 
 /// Events kept per kind; watchers that are within this many events of each other share.
 const WINDOW: usize = 64;
+/// Batches kept per kind: one for each of this many namespaces that are watched.
+const BATCHES: usize = 16;
 
 /// The types of watch events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,14 +76,53 @@ pub fn frame(kind: &str, object: &[u8]) -> Bytes {
     Bytes::from(line)
 }
 
+/// The frames of several events in a row, for all watchers that stand at the same place.
+pub struct Batch {
+    /// Of the keys that the watchers see.
+    pub prefix: Box<str>,
+    /// Where a watcher must stand.
+    pub from: u64,
+    /// Where it stands after these frames.
+    pub to: Place,
+    pub bytes: Bytes,
+    /// Events in it.
+    pub count: u64,
+}
+
 /// The window of one kind.
 pub struct Frames {
     slots: Box<[ArcSwapOption<Shared>]>,
+    batches: [ArcSwapOption<Batch>; BATCHES],
+    /// Chooses the place of a batch by its prefix.
+    hasher: rapidhash::fast::RandomState,
 }
 
 impl Frames {
     pub fn new() -> Self {
-        Self { slots: (0..WINDOW).map(|_| ArcSwapOption::empty()).collect() }
+        Self {
+            slots: (0..WINDOW).map(|_| ArcSwapOption::empty()).collect(),
+            batches: Default::default(),
+            hasher: rapidhash::fast::RandomState::new(),
+        }
+    }
+
+    /// The batch that a watcher of these keys is to have next, if another one has gathered it already and it
+    /// holds nothing newer than `upto`.
+    pub fn batch(&self, prefix: &str, from: Place, upto: u64) -> Option<Arc<Batch>> {
+        let batch = self.batches[self.slot(prefix)].load();
+        let batch = batch.as_ref()?;
+        let fits = *batch.prefix == *prefix && batch.from == from.after() && batch.to.after() <= upto;
+        fits.then(|| Arc::clone(batch))
+    }
+
+    /// Keeps a batch for the others, in the place of the one before.
+    pub fn keep(&self, batch: Batch) {
+        self.batches[self.slot(&batch.prefix)].store(Some(Arc::new(batch)));
+    }
+
+    fn slot(&self, prefix: &str) -> usize {
+        // The remainder is below BATCHES.
+        (self.hasher.hash_one(prefix) % BATCHES as u64) as usize
     }
 
     /// What is shared of the event at `revision`. Two watchers that come at the same moment may each make one;

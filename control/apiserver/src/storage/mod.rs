@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod form;
 pub mod frames;
+pub mod pace;
 pub mod turns;
 
 use keelson_api::kinds::KindDef;

@@ -167,7 +167,8 @@ async fn go_on_after_a_restart_without_a_list() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_watchers_see_every_event_once_and_in_order() {
     let server = std::sync::Arc::new(Server::start().await);
-    let readers: Vec<_> = (0..20)
+    // So many that they are woken for several events at a time.
+    let readers: Vec<_> = (0..120)
         .map(|i| {
             let server = std::sync::Arc::clone(&server);
             tokio::spawn(async move {
