@@ -14,6 +14,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use keelson_api::status::Status;
 use keelson_store::Store;
+use parking_lot::RwLock;
 use rustls::pki_types::CertificateDer;
 use std::convert::Infallible;
 use std::future::Future;
@@ -67,7 +68,12 @@ pub(crate) struct Core {
     pub shutdown: CancellationToken,
     /// Set by the assembly once bootstrap objects exist; `/readyz` says so.
     pub ready: AtomicBool,
+    /// What else must hold before the server is ready.
+    pub conditions: RwLock<Vec<(&'static str, Condition)>>,
 }
+
+/// Whether something holds; if not, why.
+type Condition = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The API server; a clone is another handle to the same one.
 #[derive(Clone)]
@@ -93,6 +99,7 @@ impl ApiServer {
             fixed,
             shutdown: CancellationToken::new(),
             ready: AtomicBool::new(false),
+            conditions: RwLock::default(),
         };
         ApiServer { core: Arc::new(core) }
     }
@@ -112,7 +119,16 @@ impl ApiServer {
         repair::run(Arc::clone(&self.core)).await;
     }
 
-    /// Lets `/readyz` say yes.
+    /// Adds a check to `/readyz`, which then says no while `condition` fails.
+    pub fn ready_when(
+        &self,
+        name: &'static str,
+        condition: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        self.core.conditions.write().push((name, Box::new(condition)));
+    }
+
+    /// Lets `/readyz` say yes, as soon as all else holds.
     pub fn set_ready(&self) {
         self.core.ready.store(true, Ordering::Release);
     }
@@ -201,19 +217,33 @@ impl hyper::service::Service<Request<hyper::body::Incoming>> for ConnectionServi
 }
 
 impl Core {
-    /// Whether the server can do its work; the names are those of the checks.
-    pub fn failing_checks(&self, readiness: bool) -> Vec<(&'static str, String)> {
-        let mut failing = Vec::new();
-        if let Err(why) = self.store.health() {
-            failing.push(("etcd", why));
-        }
-        if readiness && !self.ready.load(Ordering::Acquire) {
-            failing.push(("poststarthook/rbac/bootstrap-roles", "not finished".to_owned()));
-        }
-        if readiness && self.shutdown.is_cancelled() {
-            failing.push(("shutdown", "process is shutting down".to_owned()));
-        }
-        failing
+    /// Whether the server can go on. The names are those of Kubernetes' checks: the store stands where etcd stands
+    /// there.
+    pub fn live_checks(&self) -> Vec<(&'static str, Result<(), String>)> {
+        let bootstrap =
+            if self.ready.load(Ordering::Acquire) { Ok(()) } else { Err("not finished".to_owned()) };
+        vec![
+            ("ping", Ok(())),
+            ("log", Ok(())),
+            ("etcd", self.store.health()),
+            ("poststarthook/rbac/bootstrap-roles", bootstrap),
+        ]
+    }
+
+    /// Whether the server can do its work.
+    pub fn ready_checks(&self) -> Vec<(&'static str, Result<(), String>)> {
+        let mut checks = self.live_checks();
+        let bootstrap = checks.pop();
+        checks.push(("etcd-readiness", self.store.health()));
+        let synced = self.auth.is_following();
+        let views = synced.then_some(()).ok_or_else(|| "roles and pods are not followed yet".to_owned());
+        checks.push(("informer-sync", views));
+        checks.extend(self.conditions.read().iter().map(|(name, condition)| (*name, condition())));
+        checks.extend(bootstrap);
+        let stopping = self.shutdown.is_cancelled();
+        let shutdown = if stopping { Err("process is shutting down".to_owned()) } else { Ok(()) };
+        checks.push(("shutdown", shutdown));
+        checks
     }
 
     /// The stored object, parsed, or the 404 that names it.

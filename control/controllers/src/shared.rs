@@ -87,6 +87,24 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Waits until every view has been read once.
+    pub(crate) async fn synced(&self) {
+        self.pods.synced().await;
+        self.nodes.synced().await;
+        self.services.synced().await;
+        self.slices.synced().await;
+        self.endpoints.synced().await;
+        self.namespaces.synced().await;
+        self.deployments.synced().await;
+        self.replica_sets.synced().await;
+        self.service_accounts.synced().await;
+        self.root_cas.synced().await;
+        self.requests.synced().await;
+        self.leases.synced().await;
+    }
+}
+
 type Indexes<T> = Vec<(&'static str, fn(&T) -> Vec<String>)>;
 
 fn spawn<T: View>(

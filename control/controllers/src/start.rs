@@ -60,6 +60,7 @@ pub struct Controllers;
 pub struct ControllersHandle {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    synced: watch::Receiver<bool>,
 }
 
 type MakeClient = Arc<dyn Fn(&str) -> Client + Send + Sync>;
@@ -72,12 +73,18 @@ impl Controllers {
         make_client: impl Fn(&str) -> Client + Send + Sync + 'static,
     ) -> ControllersHandle {
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(supervise(config, Arc::new(make_client), stopped));
-        ControllersHandle { stop, task }
+        let (views_synced, synced) = watch::channel(false);
+        let task = tokio::spawn(supervise(config, Arc::new(make_client), views_synced, stopped));
+        ControllersHandle { stop, task, synced }
     }
 }
 
 impl ControllersHandle {
+    /// Becomes true when the controllers lead and have read every kind that they follow; stays so.
+    pub fn synced(&self) -> watch::Receiver<bool> {
+        self.synced.clone()
+    }
+
     /// Stops all controllers and gives the lease back.
     pub async fn shutdown(self) {
         let _ = self.stop.send(());
@@ -85,9 +92,14 @@ impl ControllersHandle {
     }
 }
 
-async fn supervise(config: ControllerConfig, make_client: MakeClient, mut stopped: oneshot::Receiver<()>) {
+async fn supervise(
+    config: ControllerConfig,
+    make_client: MakeClient,
+    synced: watch::Sender<bool>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let Some(election) = config.election.clone() else {
-        let tasks = run(&config, &make_client);
+        let tasks = run(&config, &make_client, &synced);
         let _ = stopped.await;
         return tasks.stop().await;
     };
@@ -98,7 +110,7 @@ async fn supervise(config: ControllerConfig, make_client: MakeClient, mut stoppe
             alive = until(&mut leading, true) => if !alive { return },
             _ = &mut stopped => return election.release().await,
         }
-        let tasks = run(&config, &make_client);
+        let tasks = run(&config, &make_client, &synced);
         tokio::select! {
             alive = until(&mut leading, false) => {
                 tasks.stop().await;
@@ -117,7 +129,7 @@ async fn until(leading: &mut watch::Receiver<bool>, wanted: bool) -> bool {
     leading.wait_for(|leading| *leading == wanted).await.is_ok()
 }
 
-fn run(config: &ControllerConfig, make_client: &MakeClient) -> Tasks {
+fn run(config: &ControllerConfig, make_client: &MakeClient, synced: &watch::Sender<bool>) -> Tasks {
     let reader = make_client(MANAGER);
     let context = Context {
         config,
@@ -136,8 +148,16 @@ fn run(config: &ControllerConfig, make_client: &MakeClient) -> Tasks {
     endpointslice::start(&context);
     endpoints::start(&context);
     namespace::start(&context);
-    garbage::start(&context, reader);
+    let metadata_read = garbage::start(&context, reader);
     taints::start(&context);
     podgc::start(&context);
+    let (shared, synced) = (Arc::clone(&context.shared), synced.clone());
+    context.tasks.spawn(async move {
+        shared.synced().await;
+        // An error: the collector was stopped first, and this is about to be.
+        if metadata_read.await.is_ok() {
+            synced.send_replace(true);
+        }
+    });
     context.tasks
 }

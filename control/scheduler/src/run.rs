@@ -18,7 +18,7 @@ use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// Calls under way at once, of bindings and of reports.
@@ -122,7 +122,12 @@ pub(crate) struct Loop {
 }
 
 impl Loop {
-    pub(crate) async fn run(client: Client, config: SchedulerConfig, views: Views) {
+    pub(crate) async fn run(
+        client: Client,
+        config: SchedulerConfig,
+        views: Views,
+        synced: &watch::Sender<bool>,
+    ) {
         let (calls, results) = mpsc::channel(CALLS_MAX);
         let mut feeds = Feeds {
             pods: views.pods.subscribe(),
@@ -133,6 +138,7 @@ impl Loop {
             calls: results,
         };
         views.synced().await;
+        synced.send_replace(true);
         let mut this = Self {
             recorder: Recorder::spawn(client.clone(), &config.scheduler_name, ""),
             client,

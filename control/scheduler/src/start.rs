@@ -35,18 +35,25 @@ pub struct Scheduler;
 pub struct SchedulerHandle {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    synced: watch::Receiver<bool>,
 }
 
 impl Scheduler {
     /// Starts the scheduler with the identity `system:kube-scheduler` that `client` has.
     pub fn start(config: SchedulerConfig, client: Client) -> SchedulerHandle {
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(supervise(config, client, stopped));
-        SchedulerHandle { stop, task }
+        let (views_synced, synced) = watch::channel(false);
+        let task = tokio::spawn(supervise(config, client, views_synced, stopped));
+        SchedulerHandle { stop, task, synced }
     }
 }
 
 impl SchedulerHandle {
+    /// Becomes true when the scheduler leads and has read every kind that it follows; stays so.
+    pub fn synced(&self) -> watch::Receiver<bool> {
+        self.synced.clone()
+    }
+
     /// Stops scheduling and gives the lease back. Bindings under way are finished by the server alone.
     pub async fn shutdown(self) {
         let _ = self.stop.send(());
@@ -54,10 +61,15 @@ impl SchedulerHandle {
     }
 }
 
-async fn supervise(config: SchedulerConfig, client: Client, mut stopped: oneshot::Receiver<()>) {
+async fn supervise(
+    config: SchedulerConfig,
+    client: Client,
+    synced: watch::Sender<bool>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let Some(election) = config.election.clone() else {
         tokio::select! {
-            () = schedule(&client, &config) => {}
+            () = schedule(&client, &config, &synced) => {}
             _ = &mut stopped => {}
         }
         return;
@@ -70,7 +82,7 @@ async fn supervise(config: SchedulerConfig, client: Client, mut stopped: oneshot
             _ = &mut stopped => return election.release().await,
         }
         tokio::select! {
-            () = schedule(&client, &config) => {}
+            () = schedule(&client, &config, &synced) => {}
             alive = until(&mut leading, false) => if !alive { return },
             _ = &mut stopped => return election.release().await,
         }
@@ -82,9 +94,9 @@ async fn until(leading: &mut watch::Receiver<bool>, wanted: bool) -> bool {
     leading.wait_for(|leading| *leading == wanted).await.is_ok()
 }
 
-async fn schedule(client: &Client, config: &SchedulerConfig) {
+async fn schedule(client: &Client, config: &SchedulerConfig, synced: &watch::Sender<bool>) {
     let views = Views::spawn(client, config.seed);
-    Loop::run(client.clone(), config.clone(), views).await;
+    Loop::run(client.clone(), config.clone(), views, synced).await;
 }
 
 /// What the scheduler watches.

@@ -4,6 +4,7 @@ use crate::address;
 use crate::in_process::InProcess;
 use axum::Router;
 use keelson_api::identity::UserInfo;
+use keelson_apiserver::ApiServer;
 use keelson_client::lease::ElectionConfig;
 use keelson_controllers::{
     ControllerConfig, Controllers, ControllersHandle, RangeError, Signer, SignerError,
@@ -60,6 +61,18 @@ impl Components {
             controllers: Controllers::start(config, make_client),
             scheduler: Scheduler::start(scheduler, scheduler_client),
         })
+    }
+
+    /// Makes `/readyz` wait until both have read what they follow.
+    pub fn ready_checks(&self, api: &ApiServer) {
+        for (name, synced) in [
+            ("controllers-informer-sync", self.controllers.synced()),
+            ("scheduler-informer-sync", self.scheduler.synced()),
+        ] {
+            api.ready_when(name, move || {
+                if *synced.borrow() { Ok(()) } else { Err("its views are not synced yet".to_owned()) }
+            });
+        }
     }
 
     /// Stops both and gives their Leases back.

@@ -72,7 +72,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts everything; `/readyz` says yes when this returns.
+    /// Starts everything; `/readyz` says yes as soon as controllers and scheduler have read what they follow.
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         let begin = Instant::now();
         config.check()?;
@@ -135,7 +135,9 @@ impl Server {
             ca_key_pem: &pki.authority.key_pem,
             cluster_cidr: &config.cluster_cidr.to_string(),
         };
-        server.components = Some(Components::start(&server.api.router(), &settings)?);
+        let components = Components::start(&server.api.router(), &settings)?;
+        components.ready_checks(&server.api);
+        server.components = Some(components);
         server.start_tasks(pki, users, facts)?;
         server.api.set_ready();
         Ok(server)

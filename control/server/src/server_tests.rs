@@ -1,6 +1,6 @@
 use super::*;
 use keelson_api::resource::Resource;
-use keelson_client::{Client, ListParams};
+use keelson_client::{Client, ListParams, Transport};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::process::{Command, Output};
@@ -53,6 +53,27 @@ impl Rig {
 
     fn admin(&self) -> Client {
         self.server().client(bootstrap::identity(), "test")
+    }
+
+    async fn text(&self, path: &str) -> (u16, String) {
+        let caller = InProcess::new(self.server().router(), bootstrap::identity());
+        let reply = caller.call(http::Request::get(path).body(bytes::Bytes::new()).unwrap()).await.unwrap();
+        let code = reply.status().as_u16();
+        let body = http_body_util::BodyExt::collect(reply.into_body()).await.unwrap().to_bytes();
+        (code, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Waits for `/readyz` to say this.
+    async fn ready(&self, query: &str, want: &str) {
+        let begin = Instant::now();
+        loop {
+            let answer = self.text(&format!("/readyz{query}")).await;
+            if answer.1 == want {
+                return;
+            }
+            assert!(begin.elapsed().as_secs() < 30, "{answer:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
     }
 
     async fn kubectl(&self, version: &str, arguments: &str, input: &str) -> Output {
@@ -176,6 +197,42 @@ async fn a_new_cluster_has_its_objects() {
     let refused =
         rig.client("system:kube-scheduler").get::<Value>(&Resource::SECRETS, "kube-system", &name).await;
     assert!(refused.unwrap_err().to_string().contains("cannot get resource \"secrets\""));
+    rig.stop().await;
+}
+
+/// The scheduler's Lease is another's for a while, so that its views are not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_when_views_are_synced() {
+    let mut rig = Rig::start().await;
+    let checks = |scheduler: &str, verdict: &str| {
+        format!(
+            "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n\
+             [+]controllers-informer-sync ok\n{scheduler}\n[+]poststarthook/rbac/bootstrap-roles ok\n\
+             [+]shutdown ok\nreadyz check {verdict}\n"
+        )
+    };
+    let all = checks("[+]scheduler-informer-sync ok", "passed");
+    rig.ready("?verbose", &all).await;
+    rig.ready("", "ok").await;
+    let taken = json!({"spec": {"holderIdentity": "another"}});
+    let admin = rig.admin();
+    admin.merge_patch::<Value>(&Resource::LEASES, "kube-system", "kube-scheduler", &taken).await.unwrap();
+    rig.restart().await;
+    rig.ready("", &checks("[-]scheduler-informer-sync failed: reason withheld", "failed")).await;
+    let check = "/readyz/scheduler-informer-sync";
+    assert_eq!(
+        rig.text(check).await,
+        (500, "internal server error: its views are not synced yet\n".to_owned())
+    );
+    rig.ready("?exclude=scheduler-informer-sync", "ok").await;
+    let live =
+        "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]poststarthook/rbac/bootstrap-roles ok\nlivez check passed\n";
+    assert_eq!(rig.text("/livez?verbose").await, (200, live.to_owned()));
+    let index = rig.text("/").await.1;
+    assert!(index.contains(&format!("\"{check}\"")) && !index.contains("\"/livez/shutdown\""), "{index}");
+    let delete = keelson_client::DeleteParams::default();
+    rig.admin().delete(&Resource::LEASES, "kube-system", "kube-scheduler", &delete).await.unwrap();
+    rig.ready("?verbose", &all).await;
     rig.stop().await;
 }
 

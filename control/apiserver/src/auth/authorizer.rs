@@ -5,6 +5,7 @@ use super::node::{self, LiveNodes};
 use super::rbac::{self, LiveRbac, Rule};
 use keelson_api::identity::{GROUP_MASTERS, GROUP_NODES, UserInfo};
 use keelson_store::{HistoryError, Store};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Decides what users may do.
@@ -12,6 +13,7 @@ pub struct Authorizer {
     pub(super) rbac: LiveRbac,
     nodes: LiveNodes,
     node_rules: Vec<Rule>,
+    following: AtomicBool,
 }
 
 impl Authorizer {
@@ -20,7 +22,12 @@ impl Authorizer {
             rbac: LiveRbac::new(store.clone())?,
             nodes: LiveNodes::new(store.clone())?,
             node_rules: rbac::node_rules(),
+            following: AtomicBool::new(false),
         })
+    }
+
+    pub(super) fn is_following(&self) -> bool {
+        self.following.load(Ordering::Acquire)
     }
 
     pub(super) fn authorize(&self, user: &UserInfo, attributes: &Attributes<'_>) -> Decision {
@@ -63,6 +70,7 @@ impl Authorizer {
             let now = store.revision();
             self.rbac.catch_up();
             self.nodes.catch_up();
+            self.following.store(true, Ordering::Release);
             if wait_for_change(store, now).await.is_err() {
                 return;
             }

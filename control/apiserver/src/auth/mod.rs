@@ -96,6 +96,11 @@ impl Auth {
         tokio::spawn(async move { auth.authorizer.follow(&auth.store).await })
     }
 
+    /// Whether roles and pods' references have been read and are being followed.
+    pub fn is_following(&self) -> bool {
+        self.authorizer.is_following()
+    }
+
     /// Waits until roles and bindings up to `revision` count.
     pub async fn reached(&self, revision: u64) {
         self.authorizer.rbac.reached(revision).await;

@@ -66,7 +66,7 @@ fn router(documents: Arc<Documents>) -> Router {
         .route("/version", get(async |State(d): Shared| json_reply(d.version.clone())))
         .route("/version/", get(async |State(d): Shared| json_reply(d.version.clone())))
         .route("/livez", get(health::livez))
-        .route("/healthz", get(health::livez))
+        .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/livez/{*check}", get(health::live_check))
         .route("/healthz/{*check}", get(health::live_check))
@@ -105,7 +105,7 @@ fn version() -> Bytes {
     Bytes::from(version.to_string())
 }
 
-/// Every path that is served, for the list at `/`.
+/// Every path that is served, for the list at `/`, but for those of single health checks.
 fn paths(discovery: &Discovery, openapi: &OpenApi) -> Vec<String> {
     let mut paths: Vec<String> = [
         "/.well-known/openid-configuration",
@@ -126,18 +126,14 @@ fn paths(discovery: &Discovery, openapi: &OpenApi) -> Vec<String> {
     .to_vec();
     paths.extend(discovery.paths());
     paths.extend(openapi.paths());
-    for check in health::CHECKS {
-        for root in ["/healthz", "/livez", "/readyz"] {
-            paths.push(format!("{root}/{check}"));
-        }
-    }
-    paths.sort_unstable();
-    paths.dedup();
     paths
 }
 
 async fn index(Extension(core): Server) -> Reply {
-    json_reply(Bytes::from(json!({"paths": core.fixed.paths}).to_string()))
+    let mut paths: Vec<_> = core.fixed.paths.iter().cloned().chain(health::paths(&core)).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    json_reply(Bytes::from(json!({ "paths": paths }).to_string()))
 }
 
 async fn metrics(Extension(core): Server) -> Reply {

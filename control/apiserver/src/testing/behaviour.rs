@@ -231,7 +231,17 @@ async fn fixed_paths() {
     };
     check("/", 200, "\"/apis/apps/v1\"").await;
     check("/livez", 200, "ok").await;
+    // Nobody follows roles and pods yet.
+    check("/readyz", 500, "[-]informer-sync failed: reason withheld").await;
+    check("/readyz?exclude=informer-sync", 200, "ok").await;
+    let auth = std::sync::Arc::clone(&server.api.core().auth);
+    let following = auth.follow();
+    while !auth.is_following() {
+        tokio::task::yield_now().await;
+    }
     check("/readyz?verbose", 200, "[+]etcd ok").await;
+    check("/", 200, "\"/readyz/informer-sync\"").await;
+    following.abort();
     check("/readyz/etcd", 200, "ok").await;
     check("/readyz/nope", 404, "404 page not found").await;
     check("/api/v1", 200, "\"pods/binding\"").await;

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 const WORKERS: usize = 20;
 /// Pause after discovery failed.
@@ -73,7 +74,9 @@ impl View for Slim {
 /// Told the namespace of an object that is gone.
 type Ended = Arc<dyn Fn(&str) + Send + Sync>;
 
-pub(crate) fn start(context: &Context<'_>, reader: Client) {
+/// Starts the collector; the receiver is told when every kind has been read.
+pub(crate) fn start(context: &Context<'_>, reader: Client) -> oneshot::Receiver<()> {
+    let (all_read, told) = oneshot::channel();
     let client = context.client("generic-garbage-collector");
     let (tasks, seed) = (context.tasks.clone(), context.config.seed);
     let (shared, emptying) = (context.shared.clone(), context.emptying.clone());
@@ -89,9 +92,12 @@ pub(crate) fn start(context: &Context<'_>, reader: Client) {
         });
         let ended = move |namespace: &str| content_ended(&shared, &emptying, namespace);
         follow_all(&tasks, &reader, &served, &garbage, (seed, Arc::new(ended))).await;
+        // Nobody has to listen.
+        let _ = all_read.send(());
         let queue = garbage.queue.clone();
         serve(&tasks, "garbage", &queue, WORKERS, move |work| garbage.clone().reconcile(work));
     });
+    told
 }
 
 async fn discover(reader: &Client) -> Vec<Served> {
