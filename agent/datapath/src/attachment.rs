@@ -33,6 +33,9 @@ pub struct Attachment {
     pub pod_namespace: String,
     /// Name of the pod.
     pub pod_name: String,
+    /// The pod's uid; empty when the runtime did not say.
+    #[serde(default)]
+    pub pod_uid: String,
     /// The pod's address.
     pub address: IpAddr,
     /// Name of the veth's host side.
@@ -116,6 +119,7 @@ mod tests {
             netns: "/run/netns/x".into(),
             pod_namespace: "default".to_owned(),
             pod_name: "web".to_owned(),
+            pod_uid: "u".to_owned(),
             address: "10.244.0.5".parse().unwrap(),
             host_interface: "kp1".to_owned(),
             mac: [2, 0, 0, 0, 0, 1],

@@ -3,6 +3,7 @@
 //! It never calls CRI and never awaits another of our tasks: a pod that its view does not know yet waits in
 //! a list, not in the loop.
 
+mod health;
 mod requests;
 mod sources;
 
@@ -10,8 +11,9 @@ pub use sources::Sources;
 
 use crate::cni::{Incoming, conflist};
 use crate::engine::{Engine, Status};
+use health::HealthServers;
 use requests::Waiting;
-use sources::Changed;
+use sources::{Changed, Update};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,6 +58,7 @@ pub struct Task {
     requests: mpsc::Receiver<Incoming>,
     calls: mpsc::Receiver<Call>,
     waiting: Vec<Waiting>,
+    health: HealthServers,
     /// Where the runtime's configuration goes, and the socket that it names.
     conf: (PathBuf, PathBuf),
     conf_written: bool,
@@ -70,7 +73,8 @@ impl Task {
         calls: mpsc::Receiver<Call>,
         conf: (PathBuf, PathBuf),
     ) -> Self {
-        Self { engine, sources, requests, calls, waiting: Vec::new(), conf, conf_written: false }
+        let (waiting, health) = (Vec::new(), HealthServers::default());
+        Self { engine, sources, requests, calls, waiting, health, conf, conf_written: false }
     }
 
     /// Runs until the last handle is gone.
@@ -100,7 +104,15 @@ impl Task {
     async fn step(&mut self, event: Event) {
         match event {
             Event::Views => self.take_views().await,
-            Event::Pods | Event::Deadline => self.settle(Instant::now()).await,
+            Event::Pods => {
+                self.take_pods().await;
+                if !self.engine.has_views() {
+                    // The pods may have been the last view that was missing.
+                    self.take_views().await;
+                }
+                self.settle(Instant::now()).await;
+            }
+            Event::Deadline => self.settle(Instant::now()).await,
             Event::Request(incoming) => self.request(incoming).await,
             Event::Call(call) => self.call(call).await,
             Event::Tick => self.tick().await,
@@ -111,11 +123,34 @@ impl Task {
     async fn take_views(&mut self) {
         tokio::time::sleep(GATHER).await;
         // Until every view has its first list, a table would remove what it merely does not know yet.
-        let Some(views) = self.sources.views() else { return };
-        if let Err(error) = self.engine.set_views(views).await {
+        let Some(update) = self.sources.take() else { return };
+        let written = match self.widened(update) {
+            Update::All(views) => self.engine.set_views(views).await,
+            Update::Part { services, .. } => self.engine.set_services(services).await,
+        };
+        if let Err(error) = written {
             tracing::warn!(%error, "writing the tables; trying again");
         }
+        self.health.set(self.engine.health_checks(), !self.engine.is_behind()).await;
         self.write_conf();
+    }
+
+    /// Takes the Nodes of a partial update; it becomes a whole one when this node itself is another than before.
+    fn widened(&mut self, update: Update) -> Update {
+        match update {
+            Update::Part { services, nodes: Some(nodes) } => match self.engine.set_nodes(&nodes) {
+                true => self.sources.all().map_or(Update::Part { services, nodes: None }, Update::All),
+                false => Update::Part { services, nodes: None },
+            },
+            update => update,
+        }
+    }
+
+    /// Takes this node's pods, whose host ports are in force afterwards.
+    async fn take_pods(&mut self) {
+        if let Err(error) = self.engine.set_pods(self.sources.pods()).await {
+            tracing::warn!(%error, "writing host ports; trying again");
+        }
     }
 
     async fn call(&mut self, call: Call) {
@@ -139,6 +174,7 @@ impl Task {
         {
             tracing::warn!(%error, "writing the tables; trying again");
         }
+        self.health.set(self.engine.health_checks(), !self.engine.is_behind()).await;
         if let Some(sweeper) = self.engine.sweeper() {
             // A pass over a full table takes longer than the loop should be away.
             tokio::task::spawn_blocking(move || match sweeper.sweep() {

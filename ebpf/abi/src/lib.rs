@@ -29,7 +29,7 @@ pub use socket::{SocketKey, SocketOrigin};
 pub use trace::{Trace, TraceVerdict};
 
 /// Version of every layout in this crate. Pinned maps lie in a folder named after it.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Names of the maps in the object, as user space looks them up.
 pub mod map {
@@ -82,7 +82,7 @@ plain! {
     PeerKey = 20,
     Peer = 24,
     ServiceKey = 20,
-    Service = 16,
+    Service = 20,
     Backend = 24,
     SocketKey = 32,
     SocketOrigin = 24,

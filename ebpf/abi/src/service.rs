@@ -2,7 +2,7 @@
 
 use crate::{Address, Be16};
 
-/// Where a client knocks. The unspecified address stands for any node's address (NodePort).
+/// Where a client knocks, and from where. The unspecified address stands for any node's address (NodePort).
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ServiceKey {
@@ -12,8 +12,15 @@ pub struct ServiceKey {
     pub port: Be16,
     /// IANA protocol number.
     pub protocol: u8,
-    /// Padding, always zero.
-    pub reserved: u8,
+    /// [`ServiceKey::INSIDE`] or [`ServiceKey::OUTSIDE`].
+    pub scope: u8,
+}
+
+impl ServiceKey {
+    /// A pod or a process of the node knocks.
+    pub const INSIDE: u8 = 0;
+    /// A packet from outside has arrived at the outer interface.
+    pub const OUTSIDE: u8 = 1;
 }
 
 /// What answers there: `base..base + count` of the BACKENDS array.
@@ -26,8 +33,17 @@ pub struct Service {
     pub count: u32,
     /// Number of the service port, for flows and counters; never 0.
     pub id: u32,
-    /// Reserved for affinity and traffic policies, zero.
+    /// [`Service::LOCAL`] and the following.
     pub flags: u32,
+    /// How long a client stays with its backend, seconds; 0 without [`Service::AFFINITY`].
+    pub affinity_seconds: u32,
+}
+
+impl Service {
+    /// Only backends of this node answer and see the client's own address; without one the packet is dropped.
+    pub const LOCAL: u32 = 1;
+    /// A client stays with its backend for `affinity_seconds` after it was last seen.
+    pub const AFFINITY: u32 = 2;
 }
 
 /// One endpoint of a service port.

@@ -25,10 +25,10 @@ pub fn peer(address: &Address) -> Option<&'static Peer> {
     maps::PEERS.get(&Key::new(128, *address))
 }
 
-/// The service behind an address and port, NodePorts of any node included.
+/// The service behind an address and port as pods and processes of the node reach it, NodePorts of any node included.
 #[inline(always)]
 pub fn service(config: &Config, address: &Address, port: Be16, protocol: u8) -> Option<&'static Service> {
-    let mut key = ServiceKey { address: *address, port, protocol, reserved: 0 };
+    let mut key = ServiceKey { address: *address, port, protocol, scope: ServiceKey::INSIDE };
     if let Some(service) = exact(&key) {
         return Some(service);
     }
@@ -39,13 +39,13 @@ pub fn service(config: &Config, address: &Address, port: Be16, protocol: u8) -> 
     exact(&key)
 }
 
-/// The NodePort service behind a port of this node.
+/// The NodePort service behind a port of this node, as it is reached from outside.
 #[inline(always)]
 pub fn node_port(config: &Config, port: Be16, protocol: u8) -> Option<&'static Service> {
     if !is_node_port(config, port) {
         return None;
     }
-    exact(&ServiceKey { address: Address::UNSPECIFIED, port, protocol, reserved: 0 })
+    exact(&ServiceKey { address: Address::UNSPECIFIED, port, protocol, scope: ServiceKey::OUTSIDE })
 }
 
 #[inline(always)]

@@ -123,7 +123,7 @@ fn three_nodes_by_iptables() {
         assert_spread(&cluster, index, 3);
         let rules = in_host(&cluster, &format!("node{index}"), "iptables-save", &["-t", "nat"]).unwrap();
         assert!(rules.contains("10.96.0.1/32"), "services are in node{index}'s rules: {rules}");
-        let pins = cluster.names.node_dir(index).join("bpf").join("v1");
+        let pins = cluster.names.node_dir(index).join("bpf").join(format!("v{}", keelson_ebpf_abi::LAYOUT));
         assert!(!pins.exists(), "no program is pinned on node{index}");
     }
     cluster.finish();

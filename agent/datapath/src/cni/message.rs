@@ -19,6 +19,8 @@ pub struct Sandbox {
     pub pod_namespace: String,
     /// Name of the pod, from `K8S_POD_NAME`.
     pub pod_name: String,
+    /// Its uid, from `K8S_POD_UID`, which older runtimes do not say.
+    pub pod_uid: String,
 }
 
 /// Longest names that are taken, bytes.
@@ -45,6 +47,7 @@ pub fn sandbox(request: &Request) -> Result<Sandbox, Error> {
         netns: PathBuf::from(&request.netns),
         pod_namespace: argument("K8S_POD_NAMESPACE"),
         pod_name: argument("K8S_POD_NAME"),
+        pod_uid: argument("K8S_POD_UID"),
     })
 }
 

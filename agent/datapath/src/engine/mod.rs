@@ -14,10 +14,12 @@ use crate::backend::ebpf::{Ebpf, WriteError};
 use crate::backend::iptables::{Iptables, IptablesError};
 use crate::ipam::{Exhausted, Ipam};
 use crate::netlink::{Netlink, NetlinkError};
-use crate::tables::{Facts, Problem, Tables, Views, own_range};
+use crate::tables::{Compiler, Facts, HealthCheck, LocalPod, ServiceView, Touched, Views};
+use keelson_client::views::{Key, Node, Pod};
 use keelson_ebpf_abi::{Address, Endpoint};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Either backend.
@@ -64,46 +66,94 @@ pub enum EngineError {
 /// One node's data plane.
 #[derive(Debug)]
 pub struct Engine {
-    facts: Facts,
+    compiler: Compiler,
     mtu: u32,
     netlink: Netlink,
     backend: Backend,
     attachments: Attachments,
     endpoints: BTreeMap<Address, Endpoint>,
     ipam: Option<Ipam>,
-    views: Views,
-    problems: Vec<Problem>,
+    /// This node's pods, as the API has them.
+    pods: Vec<Arc<Pod>>,
+    /// Whether the tables hold the cluster's objects: before that, writing them would remove what an earlier agent
+    /// wrote and this one merely does not know yet.
+    has_views: bool,
+    /// What the backend does not hold yet.
+    pending: Touched,
     /// Why writing the tables failed last time; they are tried again with every change and tick.
     failed: Option<String>,
     started: Instant,
 }
 
 impl Engine {
-    /// Takes new views and brings the backend there.
-    pub async fn set_views(&mut self, views: Views) -> Result<(), EngineError> {
-        self.views = views;
+    /// Takes new views and brings the backend there. The node's pods are what [`Self::set_pods`] says.
+    pub async fn set_views(&mut self, mut views: Views) -> Result<(), EngineError> {
+        views.pods = self.local_pods();
+        self.compiler.set_views(&views);
+        self.has_views = true;
         self.learn_range();
         self.apply().await
     }
 
+    /// Takes Services that have changed and brings the backend there.
+    pub async fn set_services(&mut self, services: Vec<ServiceView>) -> Result<(), EngineError> {
+        services.into_iter().for_each(|service| self.compiler.set_service(service));
+        if self.compiler.is_touched() || self.is_behind() { self.apply().await } else { Ok(()) }
+    }
+
+    /// Whether the tables hold the cluster's objects.
+    pub fn has_views(&self) -> bool {
+        self.has_views
+    }
+
+    /// Takes the Nodes, which the next write brings to the backend. True when every Service has to be taken anew.
+    pub fn set_nodes(&mut self, nodes: &[Arc<Node>]) -> bool {
+        self.compiler.set_nodes(nodes)
+    }
+
+    /// Takes this node's pods. When it returns without an error, the host ports of those that have a network are in
+    /// force and those of others are not.
+    pub async fn set_pods(&mut self, pods: Vec<Arc<Pod>>) -> Result<(), EngineError> {
+        self.pods = pods;
+        self.apply_pods().await
+    }
+
+    async fn apply_pods(&mut self) -> Result<(), EngineError> {
+        let pods = self.local_pods();
+        self.compiler.set_pods(&pods);
+        if self.compiler.is_touched() { self.apply().await } else { Ok(()) }
+    }
+
     /// Brings the backend to the tables as they are now.
     pub async fn apply(&mut self) -> Result<(), EngineError> {
-        let (tables, problems) = Tables::build(&self.facts, &self.views, &self.endpoints);
-        self.problems = problems;
+        if !self.has_views {
+            return Ok(());
+        }
+        self.compiler.set_endpoints(&self.endpoints);
+        self.pending.extend(self.compiler.take_touched());
+        let tables = self.compiler.tables();
         let written = match &mut self.backend {
             Backend::Ebpf(ebpf) => {
                 let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                ebpf.apply(&tables, now_ms).map_err(EngineError::from)
+                ebpf.apply(tables, now_ms).map_err(EngineError::from)
             }
-            Backend::Iptables(iptables) => iptables.apply(&self.netlink, &tables).await.map_err(Into::into),
+            Backend::Iptables(iptables) => iptables.apply(&self.netlink, tables).await.map_err(Into::into),
         };
         self.failed = written.as_ref().err().map(ToString::to_string);
+        if written.is_ok() {
+            self.pending = Touched::default();
+        }
         written
     }
 
     /// Whether the last attempt to write the tables failed.
     pub fn is_behind(&self) -> bool {
         self.failed.is_some()
+    }
+
+    /// What load balancers ask this node for, by port.
+    pub fn health_checks(&self) -> &BTreeMap<u16, HealthCheck> {
+        &self.compiler.tables().health
     }
 
     /// The data plane's sweep, where the backend has one; it runs beside the task.
@@ -114,13 +164,30 @@ impl Engine {
         }
     }
 
+    fn facts(&self) -> &Facts {
+        self.compiler.facts()
+    }
+
+    /// The pods with host ports that have a network.
+    fn local_pods(&self) -> Vec<LocalPod> {
+        let with_ports = self.pods.iter().filter(|pod| crate::tables::has_host_ports(pod));
+        let by_name: HashMap<Key, &Arc<Pod>> = with_ports.map(|pod| (pod.metadata.key(), pod)).collect();
+        let attachments = self.attachments.all().values();
+        let local = attachments.filter_map(|attachment| {
+            let pod = *by_name.get(&Key::new(&attachment.pod_namespace, &attachment.pod_name))?;
+            // A sandbox may belong to a pod of the same name that is gone.
+            let same = attachment.pod_uid.is_empty() || attachment.pod_uid == pod.metadata.uid;
+            same.then(|| LocalPod { pod: pod.clone(), address: attachment.address() })
+        });
+        local.collect()
+    }
+
     /// Takes the node's pod range from its view; the first one stays, as a range never changes.
     fn learn_range(&mut self) {
         if self.ipam.is_some() {
             return;
         }
-        let range = own_range(&self.facts, &self.views.nodes);
-        if let Some(range) = range {
+        if let Some(range) = self.compiler.tables().range {
             let taken = self.attachments.all().values().map(|attachment| attachment.address());
             self.ipam = Some(Ipam::new(range, taken));
         }

@@ -2,6 +2,7 @@
 
 use super::{Backend, Engine, EngineError};
 use crate::attachment::{Attachment, Key};
+use crate::backend::iptables;
 use crate::cni::Sandbox;
 use crate::netlink::{NetlinkError, PodLink, host_interface};
 use crate::tables::GATEWAY_MAC;
@@ -33,7 +34,9 @@ impl Engine {
             }
             self.delete(&sandbox.key).await?;
         }
-        let ipam = self.ipam.as_mut().ok_or_else(|| EngineError::NoRange(self.facts.node_name.clone()))?;
+        let Some(ipam) = &mut self.ipam else {
+            return Err(EngineError::NoRange(self.facts().node_name.clone()));
+        };
         let address = ipam.take()?;
         let attachment = attachment(sandbox, address);
         match self.wire(&attachment).await {
@@ -53,8 +56,9 @@ impl Engine {
     async fn wire(&mut self, attachment: &Attachment) -> Result<(), EngineError> {
         self.attachments.put(attachment.clone())?;
         let interface = self.netlink.add_pod(&self.link(attachment)).await?;
-        if let Backend::Ebpf(ebpf) = &mut self.backend {
-            ebpf.attach_pod(&interface.name)?;
+        match &mut self.backend {
+            Backend::Ebpf(ebpf) => ebpf.attach_pod(&interface.name)?,
+            Backend::Iptables(_) => iptables::let_loopback_in(&interface.name),
         }
         let endpoint = Endpoint { ifindex: interface.index, mac: attachment.mac, ..Endpoint::default() };
         self.endpoints.insert(attachment.address(), endpoint);
@@ -78,6 +82,10 @@ impl Engine {
         self.attachments.remove(key)?;
         if let Some(ipam) = &mut self.ipam {
             ipam.release(address);
+        }
+        if let Err(error) = self.apply_pods().await {
+            // The network is gone all the same, and the tables are tried again.
+            tracing::warn!(container = key.container_id, %error, "taking host ports out");
         }
         Ok(())
     }
@@ -111,7 +119,7 @@ impl Engine {
     pub fn ready(&self) -> Result<(), EngineError> {
         match &self.ipam {
             Some(_) => Ok(()),
-            None => Err(EngineError::NoRange(self.facts.node_name.clone())),
+            None => Err(EngineError::NoRange(self.facts().node_name.clone())),
         }
     }
 
@@ -125,7 +133,7 @@ impl Engine {
             pod_name: attachment.key.ifname.clone(),
             namespace: attachment.netns.clone(),
             address: attachment.address(),
-            node: self.facts.node,
+            node: self.facts().node,
             mac: attachment.mac,
             mtu: self.mtu,
         }
@@ -147,6 +155,7 @@ fn attachment(sandbox: &Sandbox, address: Address) -> Attachment {
         netns: sandbox.netns.clone(),
         pod_namespace: sandbox.pod_namespace.clone(),
         pod_name: sandbox.pod_name.clone(),
+        pod_uid: sandbox.pod_uid.clone(),
         address: address.to_ip(),
         host_interface: host_interface(&sandbox.key.container_id, &sandbox.key.ifname),
         // Locally administered, and unique on the node because the address is.

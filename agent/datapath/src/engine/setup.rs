@@ -6,7 +6,7 @@ use crate::attachment::Attachments;
 use crate::backend::ebpf::{self, AttachError, Ebpf, Sizes};
 use crate::backend::iptables::{self, Iptables};
 use crate::netlink::{Netlink, NetlinkError, Route, TUNNEL_NAME, TUNNEL_OVERHEAD, TunnelMode, sysctl};
-use crate::tables::{Facts, GATEWAY, Prefix, Views};
+use crate::tables::{Compiler, Facts, GATEWAY, Prefix, Touched};
 use keelson_ebpf_abi::{Address, Config, Endpoint};
 use std::collections::BTreeMap;
 use std::io;
@@ -146,15 +146,16 @@ impl Engine {
             tracing::warn!(path = %path.display(), "not an attachment; left alone");
         }
         let mut engine = Self {
-            facts,
+            compiler: Compiler::new(facts),
             mtu,
             netlink,
             backend,
             attachments,
             endpoints: BTreeMap::new(),
             ipam: None,
-            views: Views::default(),
-            problems: Vec::new(),
+            pods: Vec::new(),
+            has_views: false,
+            pending: Touched::default(),
             failed: None,
             started: Instant::now(),
         };
@@ -173,7 +174,10 @@ impl Engine {
                     self.endpoints.insert(attachment.address(), endpoint);
                     match &mut self.backend {
                         Backend::Ebpf(ebpf) => ebpf.attach_pod(&interface.name)?,
-                        Backend::Iptables(_) => ebpf::detach_clsact(&interface.name),
+                        Backend::Iptables(_) => {
+                            ebpf::detach_clsact(&interface.name);
+                            iptables::let_loopback_in(&interface.name);
+                        }
                     }
                 }
                 Err(NetlinkError::NoInterface(_)) => {

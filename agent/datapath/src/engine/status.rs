@@ -36,7 +36,12 @@ impl Engine {
         let mut status = Status {
             pod_range: self.ipam.as_ref().map(|ipam| ipam.range().to_string()),
             pods: self.attachments.all().len(),
-            problems: self.problems.iter().map(|p| format!("{}: {}", p.object, p.message)).collect(),
+            problems: self
+                .compiler
+                .problems()
+                .iter()
+                .map(|p| format!("{}: {}", p.object, p.message))
+                .collect(),
             behind: self.failed.clone(),
             ..Status::default()
         };

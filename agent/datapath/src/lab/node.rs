@@ -125,6 +125,7 @@ impl LabNode {
             netns: namespace.path(),
             pod_namespace: "default".to_owned(),
             pod_name: name.to_owned(),
+            pod_uid: String::new(),
         };
         let added = self.with(move |engine, runtime| runtime.block_on(engine.add(&sandbox)));
         let ip = added.unwrap().attachment.address.to_string();

@@ -303,7 +303,11 @@ fn what_add_gives_del_takes() {
     let cluster = Cluster::new(1, Mode::Ebpf);
     let links = || cluster.host(0).command(&["ip", "-br", "link"]);
     let pins = || {
-        let folder = cluster.nodes[0].bpffs.folder.path().join("bpf/keelson/v1/links");
+        let folder = cluster.nodes[0]
+            .bpffs
+            .folder
+            .path()
+            .join(format!("bpf/keelson/v{}/links", keelson_ebpf_abi::LAYOUT));
         std::fs::read_dir(folder).unwrap().count()
     };
     let before = (links(), pins());
@@ -371,6 +375,7 @@ fn what_add_takes() {
         netns: namespace.path(),
         pod_namespace: String::new(),
         pod_name: String::new(),
+        pod_uid: String::new(),
     };
     let namespaces: Vec<_> = (0..40).map(|_| Namespace::new("pod")).collect();
     let sandboxes: Vec<_> = namespaces.iter().map(sandbox).collect();

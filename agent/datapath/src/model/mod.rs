@@ -194,7 +194,8 @@ impl Model {
         if let Some(translated) = self.known(headers) {
             return self.send(headers, translated);
         }
-        let Some(service) = self.node_port(tuple.destination_port, tuple.protocol) else {
+        let outside = ServiceKey::OUTSIDE;
+        let Some(service) = self.node_port(tuple.destination_port, tuple.protocol, outside) else {
             return Ok((Verdict::Pass, None));
         };
         let mut translated = tuple;
@@ -332,20 +333,21 @@ impl Model {
     }
 
     fn service(&self, tuple: &Tuple) -> Option<ServicePort> {
-        let at = |address, port| ServiceKey { address, port, protocol: tuple.protocol, reserved: 0 };
+        let scope = ServiceKey::INSIDE;
+        let at = |address, port| ServiceKey { address, port, protocol: tuple.protocol, scope };
         if let Some(port) = self.tables.services.get(&at(tuple.destination, tuple.destination_port)) {
             return Some((**port).clone());
         }
         let node = self.tables.peer(tuple.destination).is_some_and(|peer| peer.kind == Peer::NODE);
-        if node { self.node_port(tuple.destination_port, tuple.protocol) } else { None }
+        if node { self.node_port(tuple.destination_port, tuple.protocol, scope) } else { None }
     }
 
-    fn node_port(&self, port: Be16, protocol: u8) -> Option<ServicePort> {
+    fn node_port(&self, port: Be16, protocol: u8, scope: u8) -> Option<ServicePort> {
         let config = &self.tables.config;
         if !(config.node_port_first..=config.node_port_last).contains(&port.get()) {
             return None;
         }
-        let key = ServiceKey { address: Address::UNSPECIFIED, port, protocol, reserved: 0 };
+        let key = ServiceKey { address: Address::UNSPECIFIED, port, protocol, scope };
         self.tables.services.get(&key).map(|port| (**port).clone())
     }
 }

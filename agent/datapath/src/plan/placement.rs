@@ -46,6 +46,13 @@ struct Placed {
     backends: Vec<Backend>,
 }
 
+impl Placed {
+    fn holds(&self, port: &ServicePort) -> bool {
+        let Service { flags, affinity_seconds, .. } = self.service;
+        (flags, affinity_seconds) == (port.flags, port.affinity_seconds) && self.backends == port.backends
+    }
+}
+
 /// The state of the array.
 #[derive(Clone, Debug)]
 pub struct Placement {
@@ -100,7 +107,7 @@ impl Placement {
         next.wake(now_ms);
         let mut changes = Vec::new();
         for (key, port) in desired {
-            if self.placed.get(key).is_some_and(|placed| placed.backends == port.backends) {
+            if self.placed.get(key).is_some_and(|placed| placed.holds(port)) {
                 continue;
             }
             let service = next.place(self.placed.get(key), port)?;
@@ -164,7 +171,7 @@ impl Placement {
         })?;
         let id = old.map_or(self.next_id, |old| old.service.id);
         self.next_id = self.next_id.max(id + 1);
-        Ok(Service { base, count, id, flags: 0 })
+        Ok(Service { base, count, id, flags: port.flags, affinity_seconds: port.affinity_seconds })
     }
 
     fn take(&mut self, count: u32) -> Option<u32> {

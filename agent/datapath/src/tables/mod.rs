@@ -2,14 +2,16 @@
 //!
 //! Pure: no IO, no clock, no randomness. Every address is 128 bit with its family.
 
+mod compiler;
 mod peers;
 mod prefix;
 mod services;
 
+pub use compiler::{Compiler, ServiceView, Touched};
 pub use prefix::{Prefix, PrefixError};
-pub use services::{ServicePort, Services};
+pub use services::{Compiled, HealthCheck, OwnNode, Owner, ServicePort, Services, has_host_ports};
 
-use keelson_client::views::{EndpointSlice, Node, Service};
+use keelson_client::views::{EndpointSlice, Node, Pod, Service};
 use keelson_ebpf_abi::{Address, Config, Endpoint, LAYOUT, Peer, PeerKey};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -57,6 +59,17 @@ pub struct Views {
     pub slices: Vec<Arc<EndpointSlice>>,
     /// Every Node.
     pub nodes: Vec<Arc<Node>>,
+    /// The pods of this node that have a network.
+    pub pods: Vec<LocalPod>,
+}
+
+/// A pod of this node and the address that it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalPod {
+    /// As the API has it.
+    pub pod: Arc<Pod>,
+    /// Its address; the API may not know it yet.
+    pub address: Address,
 }
 
 /// Everything that the data plane holds.
@@ -72,6 +85,8 @@ pub struct Tables {
     pub peers: BTreeMap<PeerKey, Peer>,
     /// The pods of this node.
     pub endpoints: BTreeMap<Address, Endpoint>,
+    /// What load balancers ask this node for, by port.
+    pub health: BTreeMap<u16, HealthCheck>,
 }
 
 /// Something in the views that cannot be served; the rest is.
@@ -90,15 +105,10 @@ impl Tables {
         views: &Views,
         endpoints: &BTreeMap<Address, Endpoint>,
     ) -> (Self, Vec<Problem>) {
-        let mut problems = Vec::new();
-        let tables = Self {
-            config: facts.config(),
-            range: own_range(facts, &views.nodes),
-            services: services::build(&views.services, &views.slices, &mut problems),
-            peers: peers::build(facts, &views.nodes, &mut problems),
-            endpoints: endpoints.clone(),
-        };
-        (tables, problems)
+        let mut compiler = Compiler::new(facts.clone());
+        compiler.set_views(views);
+        compiler.set_endpoints(endpoints);
+        (compiler.tables().clone(), compiler.problems())
     }
 
     /// What an address outside this node's pods is: the longest prefix wins.

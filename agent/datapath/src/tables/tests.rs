@@ -1,5 +1,4 @@
 use super::*;
-use keelson_ebpf_abi::ServiceKey;
 use serde_json::{Value, json};
 
 pub(crate) fn address(text: &str) -> Address {
@@ -22,7 +21,7 @@ pub(crate) fn facts() -> Facts {
     }
 }
 
-fn view<T: serde::de::DeserializeOwned>(value: Value) -> Arc<T> {
+pub(crate) fn view<T: serde::de::DeserializeOwned>(value: Value) -> Arc<T> {
     Arc::new(serde_json::from_value(value).unwrap())
 }
 
@@ -43,90 +42,6 @@ pub(crate) fn node(name: &str, ip: &str, range: &str) -> Arc<Node> {
         "metadata": {"name": name}, "spec": {"podCIDR": range, "podCIDRs": [range]},
         "status": {"addresses": [{"type": "InternalIP", "address": ip}, {"type": "Hostname", "address": name}]},
     }))
-}
-
-/// Compiles services and shows them as `address:port/protocol -> backends`.
-fn check(services: Vec<Arc<Service>>, slices: Vec<Arc<EndpointSlice>>, expected: &[&str]) {
-    let views = Views { services, slices, nodes: Vec::new() };
-    let (tables, problems) = Tables::build(&facts(), &views, &BTreeMap::new());
-    assert_eq!(problems, []);
-    let show = |(key, port): (&ServiceKey, &Arc<ServicePort>)| {
-        let backends: Vec<_> =
-            port.backends.iter().map(|b| format!("{}:{}", b.address, b.port.get())).collect();
-        format!("{}:{}/{} -> {}", key.address, key.port.get(), key.protocol, backends.join(" "))
-    };
-    let shown: Vec<_> = tables.services.iter().map(show).collect();
-    assert_eq!(shown, expected);
-}
-
-#[test]
-fn a_service_has_a_key_per_address_and_port() {
-    check(
-        vec![service(
-            "web",
-            json!({"type": "NodePort", "clusterIP": "10.96.1.1", "clusterIPs": ["10.96.1.1"], "ports": [
-                {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080, "nodePort": 30080},
-                {"name": "dns", "protocol": "UDP", "port": 80, "targetPort": 53}]}),
-        )],
-        vec![slice(
-            "web",
-            json!([{"name": "http", "protocol": "TCP", "port": 8080}, {"name": "dns", "protocol": "UDP", "port": 53}]),
-            json!([{"addresses": ["10.244.2.5"], "conditions": {"ready": true}},
-                   {"addresses": ["10.244.1.9"], "conditions": {}},
-                   {"addresses": ["10.244.1.7"], "conditions": {"ready": false}}]),
-        )],
-        &[
-            ":::30080/6 -> 10.244.1.9:8080 10.244.2.5:8080",
-            "10.96.1.1:80/6 -> 10.244.1.9:8080 10.244.2.5:8080",
-            "10.96.1.1:80/17 -> 10.244.1.9:53 10.244.2.5:53",
-        ],
-    );
-}
-
-#[test]
-fn terminating_endpoints_serve_when_no_other_does() {
-    let web = || {
-        service(
-            "web",
-            json!({"type": "ClusterIP", "clusterIP": "10.96.1.1", "ports": [{"protocol": "TCP", "port": 80}]}),
-        )
-    };
-    let ports = json!([{"name": "", "protocol": "TCP", "port": 80}]);
-    let leaving = json!({"addresses": ["10.244.1.1"], "conditions": {"ready": false, "serving": true, "terminating": true}});
-    let gone = json!({"addresses": ["10.244.1.2"], "conditions": {"ready": false, "serving": false, "terminating": true}});
-    let ready = json!({"addresses": ["10.244.1.3"], "conditions": {"ready": true}});
-    check(
-        vec![web()],
-        vec![slice("web", ports.clone(), json!([leaving, gone]))],
-        &["10.96.1.1:80/6 -> 10.244.1.1:80"],
-    );
-    check(
-        vec![web()],
-        vec![slice("web", ports, json!([leaving, gone, ready]))],
-        &["10.96.1.1:80/6 -> 10.244.1.3:80"],
-    );
-}
-
-#[test]
-fn services_that_are_not_ours_are_left_alone() {
-    let ports = json!([{"protocol": "TCP", "port": 80}]);
-    let labelled = view(json!({
-        "metadata": {"namespace": "default", "name": "theirs", "labels": {"service.kubernetes.io/service-proxy-name": "x"}},
-        "spec": {"type": "ClusterIP", "clusterIP": "10.96.1.2", "ports": ports},
-    }));
-    check(
-        vec![
-            service(
-                "headless",
-                json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "ports": ports}),
-            ),
-            service("external", json!({"type": "ExternalName", "externalName": "example.com"})),
-            labelled,
-            service("empty", json!({"type": "ClusterIP", "clusterIP": "10.96.1.3", "ports": ports})),
-        ],
-        vec![],
-        &["10.96.1.3:80/6 -> "],
-    );
 }
 
 #[test]

@@ -81,6 +81,8 @@ impl Task {
                 let uid = request.args.get("K8S_POD_UID").cloned().unwrap_or_default();
                 let deadline = Instant::now() + PATIENCE;
                 self.waiting.push(Waiting { deadline, added, uid, version, reply });
+                // Its host ports, if the pod is known already.
+                self.take_pods().await;
                 self.settle(Instant::now()).await;
             }
             Err(error) => drop(reply.send(Reply::Error(error))),

@@ -1,7 +1,7 @@
 //! The commands: run as they are found on the PATH, with one text each.
 
-use super::IptablesError;
 use super::rules::{CHAINS, JUMPS, SERVICE_CHAIN};
+use super::{IptablesError, Ruleset};
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
@@ -41,7 +41,8 @@ pub async fn add_jumps() -> Result<(), IptablesError> {
 
 /// Removes jumps and chains. What is gone already is fine.
 pub async fn remove(stale: &BTreeSet<String>) -> Result<(), IptablesError> {
-    restore(&super::rules::empty(stale)).await?;
+    let left = Ruleset::unknown("nat", stale.iter().cloned());
+    restore(&left.restore(&super::rules::empty())).await?;
     for (table, from, to) in JUMPS {
         let _ = iptables(&["-t", table, "-D", from, "-j", to]).await;
     }

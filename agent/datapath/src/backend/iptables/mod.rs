@@ -6,13 +6,15 @@
 
 mod kernel;
 mod rules;
+mod ruleset;
 
 pub use rules::render;
+pub use ruleset::Ruleset;
 
 use crate::netlink::{Netlink, NetlinkError, Route, TUNNEL_NAME, TunnelMode, sysctl};
 use crate::tables::Tables;
 use keelson_ebpf_abi::{Address, Peer, PeerKey};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
 /// Why the rules are not in the kernel.
@@ -43,9 +45,8 @@ pub enum IptablesError {
 #[derive(Debug)]
 pub struct Iptables {
     reason: String,
-    written: Option<String>,
-    /// Chains of services in the kernel.
-    chains: BTreeSet<String>,
+    /// What is in the kernel.
+    written: Ruleset,
     services: usize,
     /// Other nodes' pod ranges with the nodes, as they are routed.
     routed: BTreeMap<PeerKey, Address>,
@@ -56,13 +57,13 @@ impl Iptables {
     pub async fn open(reason: &str) -> Result<Self, IptablesError> {
         let forward = sysctl::set("ipv4/ip_forward", "1");
         forward.map_err(|source| IptablesError::Run { command: "sysctl net.ipv4.ip_forward", source })?;
-        let chains = kernel::service_chains().await?;
+        let left = Ruleset::unknown("nat", kernel::service_chains().await?);
         // Rules of an earlier agent stay until the first tables are there: flows go on meanwhile.
         if kernel::add_jumps().await.is_err() {
-            kernel::restore(&rules::empty(&BTreeSet::new())).await?;
+            kernel::restore(&Ruleset::default().restore(&rules::empty())).await?;
             kernel::add_jumps().await?;
         }
-        Ok(Self { reason: reason.to_owned(), written: None, chains, services: 0, routed: BTreeMap::new() })
+        Ok(Self { reason: reason.to_owned(), written: left, services: 0, routed: BTreeMap::new() })
     }
 
     /// Why this backend was chosen.
@@ -78,12 +79,15 @@ impl Iptables {
     /// Brings rules and routes to the tables.
     pub async fn apply(&mut self, netlink: &Netlink, tables: &Tables) -> Result<(), IptablesError> {
         self.route(netlink, tables).await?;
-        let (text, chains) = render(tables, &self.chains);
-        if self.written.as_ref() != Some(&text) {
-            kernel::restore(&text).await?;
-            // Without the chains that this text has just removed.
-            self.written = Some(render(tables, &chains).0);
-            self.chains = chains;
+        let wanted = render(tables);
+        let text = self.written.restore(&wanted);
+        if !text.is_empty() {
+            if let Err(error) = kernel::restore(&text).await {
+                // One table may have been taken and another not.
+                self.written = self.written.forgotten();
+                return Err(error);
+            }
+            self.written = wanted;
         }
         self.services = tables.services.len();
         Ok(())
@@ -116,6 +120,12 @@ impl Iptables {
         self.routed = wanted;
         Ok(())
     }
+}
+
+/// Lets the answers of host ports that were asked by a loopback address come in through a pod's interface; the rules
+/// keep all else of that kind out. The interface may have gone meanwhile.
+pub fn let_loopback_in(interface: &str) {
+    let _ = sysctl::set(&format!("ipv4/conf/{interface}/route_localnet"), "1");
 }
 
 /// Takes all rules of ours out of the kernel.

@@ -3,7 +3,12 @@ use crate::tables::tests::address;
 use keelson_ebpf_abi::Be16;
 
 fn key(port: u16) -> ServiceKey {
-    ServiceKey { address: address("10.96.0.1"), port: Be16::new(port), protocol: 6, reserved: 0 }
+    ServiceKey {
+        address: address("10.96.0.1"),
+        port: Be16::new(port),
+        protocol: 6,
+        scope: ServiceKey::INSIDE,
+    }
 }
 
 fn backends(hosts: &[u8]) -> Vec<Backend> {
@@ -18,7 +23,14 @@ fn backends(hosts: &[u8]) -> Vec<Backend> {
 
 fn services(content: &[(u16, &[u8])]) -> Services {
     let port = |(port, hosts): &(u16, &[u8])| {
-        (key(*port), Arc::new(ServicePort { name: port.to_string(), backends: backends(hosts) }))
+        (
+            key(*port),
+            Arc::new(ServicePort {
+                name: port.to_string(),
+                backends: backends(hosts),
+                ..ServicePort::default()
+            }),
+        )
     };
     content.iter().map(port).collect()
 }
@@ -134,4 +146,24 @@ fn lost_backends_are_named_once_nothing_has_them() {
     placement.plan(&services(&[(80, &[1, 2]), (81, &[2, 3])]), 0).unwrap();
     let lost = placement.lost(&services(&[(80, &[1]), (81, &[2])]));
     assert_eq!(lost.into_iter().map(|(backend, _)| backend).collect::<Vec<_>>(), backends(&[3]));
+}
+
+#[test]
+fn a_policy_or_affinity_that_changes_is_written() {
+    let mut placement = Placement::new(16);
+    let mut desired = services(&[(80, &[1, 2])]);
+    let before = placement.plan(&desired, 0).unwrap();
+    let mut port = (*desired[&key(80)]).clone();
+    (port.flags, port.affinity_seconds) = (Service::AFFINITY, 30);
+    desired.insert(key(80), Arc::new(port));
+    let put = |writes: &[ServiceWrite]| {
+        writes.iter().find_map(|write| match write {
+            ServiceWrite::Put(_, service) => Some((service.id, service.flags, service.affinity_seconds)),
+            _ => None,
+        })
+    };
+    let (id, flags, seconds) = put(&before).unwrap();
+    assert_eq!((flags, seconds), (0, 0));
+    assert_eq!(put(&placement.plan(&desired, 0).unwrap()), Some((id, Service::AFFINITY, 30)));
+    assert_eq!(placement.plan(&desired, 0).unwrap(), []);
 }

@@ -1,0 +1,112 @@
+//! What is kept must be what a fresh start would make.
+
+use super::*;
+use crate::tables::tests::{address, facts, node, service, slice, view};
+use keelson_client::views::Pod;
+use serde_json::json;
+
+/// A small cluster that changes: services by number, each with some endpoints.
+fn views(content: &[(u8, &[u8])]) -> Views {
+    let mut views = Views { nodes: vec![node("one", "192.168.7.1", "10.244.0.0/24")], ..Views::default() };
+    for (number, hosts) in content {
+        let (service, slice) = web(*number, hosts);
+        views.services.push(service);
+        views.slices.push(slice);
+    }
+    views
+}
+
+fn web(number: u8, hosts: &[u8]) -> (Arc<Service>, Arc<EndpointSlice>) {
+    let name = format!("web{number}");
+    let port = json!({"name": "", "protocol": "TCP", "port": 80, "nodePort": 30_000 + u16::from(number)});
+    // Two of them want the same external address.
+    let external = if number < 3 { json!(["198.51.100.9"]) } else { json!([]) };
+    let spec = json!({"type": "NodePort", "clusterIP": format!("10.96.1.{number}"), "externalIPs": external, "ports": [port]});
+    let endpoints: Vec<_> =
+        hosts.iter().map(|host| json!({"addresses": [format!("10.244.0.{host}")]})).collect();
+    (
+        service(&name, spec),
+        slice(&name, json!([{"name": "", "protocol": "TCP", "port": 80}]), json!(endpoints)),
+    )
+}
+
+fn pod(name: &str, host_port: u16, last: u8) -> LocalPod {
+    let pod: Arc<Pod> = view(json!({
+        "metadata": {"namespace": "default", "name": name, "uid": name},
+        "spec": {"containers": [{"ports": [{"containerPort": 80, "hostPort": host_port}]}]},
+    }));
+    LocalPod { pod, address: address(&format!("10.244.0.{last}")) }
+}
+
+#[test]
+fn changes_lead_to_what_a_fresh_start_would_make() {
+    let mut compiler = Compiler::new(facts());
+    let mut now = views(&[(1, &[1, 2]), (2, &[3]), (3, &[4])]);
+    compiler.set_views(&now);
+    let fresh = |views: &Views| Tables::build(&facts(), views, &BTreeMap::new());
+    let steps: &[(u8, Option<&[u8]>)] = &[
+        (2, Some(&[3, 9])),
+        (1, None),
+        (4, Some(&[7])),
+        (1, Some(&[1])),
+        (3, Some(&[])),
+        (2, None),
+        (4, None),
+    ];
+    for (number, hosts) in steps {
+        let name = format!("web{number}");
+        now.services.retain(|service| service.metadata.name != name);
+        now.slices.retain(|slice| slice.service_name() != Some(&name));
+        let mut changed = ServiceView { key: Key::new("default", &name), service: None, slices: Vec::new() };
+        if let Some(hosts) = hosts {
+            let (service, slice) = web(*number, hosts);
+            now.services.push(service.clone());
+            now.slices.push(slice.clone());
+            (changed.service, changed.slices) = (Some(service), vec![slice]);
+        }
+        let before = compiler.tables().services.clone();
+        compiler.take_touched();
+        compiler.set_service(changed);
+        let (tables, problems) = fresh(&now);
+        assert_eq!((compiler.tables(), compiler.problems()), (&tables, problems), "{name} {hosts:?}");
+        // Exactly what differs is said to differ.
+        let all = before.keys().chain(tables.services.keys());
+        let differing: BTreeSet<_> =
+            all.filter(|key| before.get(key) != tables.services.get(key)).copied().collect();
+        assert_eq!(compiler.take_touched().services, differing, "{name} {hosts:?}");
+    }
+    compiler.set_views(&views(&[(5, &[1])]));
+    assert_eq!(compiler.tables(), &fresh(&views(&[(5, &[1])])).0, "what is not listed is gone");
+}
+
+#[test]
+fn host_ports_come_and_go_with_their_pods() {
+    let mut compiler = Compiler::new(facts());
+    let shown = |compiler: &Compiler| -> Vec<String> {
+        let services = compiler.tables().services.iter().filter(|(key, _)| key.scope == ServiceKey::OUTSIDE);
+        services.map(|(key, port)| format!("{} {}", key.port.get(), port.backends[0].address)).collect()
+    };
+    let steps: &[(&[LocalPod], &[&str])] = &[
+        (&[pod("a", 80, 1), pod("b", 81, 2)], &["80 10.244.0.1", "81 10.244.0.2"]),
+        (&[pod("a", 80, 1)], &["80 10.244.0.1"]),
+        // The same pod in a new sandbox, and two that want one port.
+        (&[pod("a", 80, 5), pod("c", 80, 6)], &["80 10.244.0.5"]),
+        (&[pod("c", 80, 6)], &["80 10.244.0.6"]),
+        (&[], &[]),
+    ];
+    for (pods, expected) in steps {
+        compiler.set_pods(pods);
+        assert_eq!(shown(&compiler), *expected);
+    }
+}
+
+#[test]
+fn a_node_that_moves_to_another_zone_is_noticed() {
+    let mut compiler = Compiler::new(facts());
+    let own = |zone: &str| {
+        view(json!({"metadata": {"name": "one", "labels": {"topology.kubernetes.io/zone": zone}}}))
+    };
+    assert!(compiler.set_nodes(&[own("z1")]));
+    assert!(!compiler.set_nodes(&[own("z1"), node("two", "192.168.7.2", "10.244.1.0/24")]));
+    assert!(compiler.set_nodes(&[own("z2")]));
+}
