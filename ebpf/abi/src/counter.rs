@@ -71,11 +71,13 @@ counted! {
     NoNatPort = "no_nat_port",
     /// The service has no endpoint that is ready.
     NoBackend = "no_backend",
+    /// The service's endpoints are all on other nodes, and its policy keeps packets on this one.
+    NoLocalBackend = "no_local_backend",
     /// An address of the service range that belongs to no service.
     NoService = "no_service",
     /// An address of the cluster's pod range that belongs to no node, or to no pod of this one.
     NoPod = "no_pod",
-    /// A fragment of a flow that needs translation.
+    /// A fragment whose datagram's first one has not been seen.
     Fragment = "fragment",
     /// A protocol that cannot be translated.
     Protocol = "protocol",

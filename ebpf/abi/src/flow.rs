@@ -73,6 +73,10 @@ impl Flow {
     pub const OWN_FIN: u32 = 4;
     /// A FIN has been seen in the other direction.
     pub const PEER_FIN: u32 = 8;
+    /// The flow was opened from outside: what answers it leaves through the outer interface.
+    pub const OUTSIDE: u32 = 16;
+    /// The backend has left its service: packets go on, a new connection chooses anew.
+    pub const LEFT: u32 = 32;
     /// Both are closed, or one has reset the connection.
     pub const CLOSED: u32 = Self::OWN_FIN | Self::PEER_FIN;
 

@@ -7,10 +7,12 @@
 #![cfg_attr(not(test), no_std)]
 
 mod address;
+mod affinity;
 mod config;
 mod counter;
 mod endpoint;
 mod flow;
+mod fragment;
 mod order;
 mod peer;
 mod service;
@@ -18,10 +20,12 @@ mod socket;
 mod trace;
 
 pub use address::{Address, Family};
+pub use affinity::{Affinity, AffinityKey, Member};
 pub use config::Config;
 pub use counter::{HOOKS, Hook, REASONS, Reason};
 pub use endpoint::Endpoint;
 pub use flow::{Flow, Tuple, idle_limit_ns};
+pub use fragment::{Fragment, FragmentKey};
 pub use order::Be16;
 pub use peer::{Peer, PeerKey};
 pub use service::{Backend, Service, ServiceKey};
@@ -47,6 +51,14 @@ pub mod map {
     pub const ENDPOINTS: &str = "ENDPOINTS";
     /// `LruHash<SocketKey, SocketOrigin>`: what a translated socket believes it talks to.
     pub const SOCKETS: &str = "SOCKETS";
+    /// `LruHash<AffinityKey, Affinity>`: the backends that clients have.
+    pub const AFFINITY: &str = "AFFINITY";
+    /// `Hash<Member, u32>`: the backends of services with session affinity. A set: the values mean nothing.
+    pub const MEMBERS: &str = "MEMBERS";
+    /// `LruHash<FragmentKey, Fragment>`: datagrams whose first fragment has been seen.
+    pub const FRAGMENTS: &str = "FRAGMENTS";
+    /// `Array<u64; 1>`: when the next ICMP error may be sent, coarse monotonic nanoseconds.
+    pub const ERRORS: &str = "ERRORS";
     /// `PerCpuArray<u64>`: packets and calls seen, by [`crate::Hook`].
     pub const HOOK_COUNTS: &str = "HOOK_COUNTS";
     /// `PerCpuArray<u64>`: packets and calls refused, by [`crate::Reason`].
@@ -87,6 +99,11 @@ plain! {
     SocketKey = 32,
     SocketOrigin = 24,
     Trace = 24,
+    AffinityKey = 24,
+    Affinity = 32,
+    Member = 24,
+    FragmentKey = 36,
+    Fragment = 16,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{Address, Be16};
 
-/// Where a client knocks, and from where. The unspecified address stands for any node's address (NodePort).
+/// Where a client knocks. The unspecified address stands for any node's address (NodePort).
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ServiceKey {
@@ -12,14 +12,15 @@ pub struct ServiceKey {
     pub port: Be16,
     /// IANA protocol number.
     pub protocol: u8,
-    /// [`ServiceKey::INSIDE`] or [`ServiceKey::OUTSIDE`].
+    /// Who knocks: [`ServiceKey::INSIDE`] or [`ServiceKey::OUTSIDE`]. What can be reached from both sides has an
+    /// entry for each.
     pub scope: u8,
 }
 
 impl ServiceKey {
-    /// A pod or a process of the node knocks.
+    /// A pod, or a process of this node.
     pub const INSIDE: u8 = 0;
-    /// A packet from outside has arrived at the outer interface.
+    /// A packet that came in through the outer interface.
     pub const OUTSIDE: u8 = 1;
 }
 
@@ -31,19 +32,23 @@ pub struct Service {
     pub base: u32,
     /// Number of backends; 0 refuses.
     pub count: u32,
-    /// Number of the service port, for flows and counters; never 0.
+    /// Number of the service port, for flows, affinity and counters; never 0, the same as long as its key is there.
     pub id: u32,
     /// [`Service::LOCAL`] and the following.
     pub flags: u32,
-    /// How long a client stays with its backend, seconds; 0 without [`Service::AFFINITY`].
+    /// How long a client stays with its backend after its last new connection, seconds, 1 to 86,400; 0 without
+    /// [`Service::AFFINITY`].
     pub affinity_seconds: u32,
 }
 
 impl Service {
-    /// Only backends of this node answer and see the client's own address; without one the packet is dropped.
+    /// The backends are this node's alone, and the client's address is kept.
     pub const LOCAL: u32 = 1;
-    /// A client stays with its backend for `affinity_seconds` after it was last seen.
+    /// A client stays with its backend.
     pub const AFFINITY: u32 = 2;
+    /// There is no backend here, but there is one on another node: packets are dropped, not refused, so that a load
+    /// balancer or a client tries elsewhere (as kube-proxy has it).
+    pub const ELSEWHERE: u32 = 4;
 }
 
 /// One endpoint of a service port.
