@@ -1,6 +1,7 @@
 //! The kinds that the API serves. One file per kind; `registry` lists them, and the machinery knows no other
 //! way to a kind than its `KindDef`.
 
+mod binding;
 mod cluster_role;
 mod cluster_role_binding;
 mod config_map;

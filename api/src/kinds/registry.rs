@@ -1,12 +1,13 @@
 //! The list of the kinds served, and how a request finds its kind.
 
 use super::{
-    KindDef, cluster_role, cluster_role_binding, config_map, csr, deployment, endpoint_slice, endpoints,
-    event, event_v1, lease, namespace, network_policy, node, pod, replica_set, reviews, role, role_binding,
-    secret, service, service_account,
+    KindDef, binding, cluster_role, cluster_role_binding, config_map, csr, deployment, endpoint_slice,
+    endpoints, event, event_v1, lease, namespace, network_policy, node, pod, replica_set, reviews, role,
+    role_binding, secret, service, service_account,
 };
 
 static KINDS: &[&KindDef] = &[
+    &binding::KIND,
     &config_map::KIND,
     &endpoints::KIND,
     &event::KIND,

@@ -1,12 +1,14 @@
 //! Pod: containers that run together on a node.
 
 mod bind;
+mod evict;
 mod label_keys;
 pub mod qos;
 mod row;
 mod update;
 
 pub use bind::{bind, validate_binding};
+pub use evict::mark_evicted;
 
 use super::{
     AGE, ALL_VERBS, KindDef, NAME, Strategy, Subresource, TableDef, column, generation, status_of, wide,
@@ -32,6 +34,12 @@ pub(super) static KIND: KindDef = KindDef {
     verbs: ALL_VERBS,
     subresources: &[
         Subresource { name: "binding", kind: "Binding", group_version: None, verbs: &["create"] },
+        Subresource {
+            name: "eviction",
+            kind: "Eviction",
+            group_version: Some(("policy", "v1")),
+            verbs: &["create"],
+        },
         Subresource { name: "exec", kind: "PodExecOptions", group_version: None, verbs: &["create", "get"] },
         Subresource { name: "log", kind: "Pod", group_version: None, verbs: &["get"] },
         status_of("Pod"),

@@ -99,6 +99,10 @@ async fn run(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
     match (ctx.subresource, ctx.verb) {
         ("scale", _) => return verbs::scale::scale(ctx, body).await,
         ("binding", _) => return verbs::binding::bind(ctx, body).await,
+        ("eviction", _) => return verbs::evict::evict(ctx, body).await,
+        ("", Verb::Create) if ctx.served.def.plural == "bindings" => {
+            return verbs::binding::bind(ctx, body).await;
+        }
         ("token", _) => return token(ctx, &body).await,
         _ => {}
     }

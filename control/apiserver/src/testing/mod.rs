@@ -2,6 +2,7 @@
 
 mod behaviour;
 
+mod evictions;
 mod exchanges;
 mod kubectls;
 mod kubelets;

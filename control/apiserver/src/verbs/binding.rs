@@ -1,6 +1,6 @@
 //! Binding: a scheduler gives a pod its node. The rule is the kind's; here is the write.
 
-use super::write::decode_body;
+use super::write::{decode_body, match_namespace};
 use crate::clock;
 use crate::pipeline::Context;
 use crate::request::options::WriteOptions;
@@ -22,7 +22,13 @@ const BINDING: Target<'static> =
 /// POST to `pods/NAME/binding`, or to `bindings` with the pod's name in the body.
 pub async fn bind(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
     let options = WriteOptions::parse(ctx.query, "CreateOptions")?;
-    let binding = decode_body(ctx, &body, options.validation, &BINDING)?;
+    let mut binding = decode_body(ctx, &body, options.validation, &BINDING)?;
+    if ctx.name.is_empty() {
+        if ctx.namespace.is_empty() {
+            return Err(respond::method_not_allowed());
+        }
+        match_namespace(ctx, &mut binding)?;
+    }
     let name = if ctx.name.is_empty() { meta::name(&binding) } else { ctx.name };
     if meta::name(&binding) != name {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));

@@ -57,6 +57,16 @@ enum Plan {
 
 /// Deletes the object that the path names.
 pub async fn delete_one(ctx: &mut Context<'_>, options: &DeleteOptions) -> Result<Admitted, Status> {
+    remove(ctx, options, true).await
+}
+
+/// Deletes the object that the path names; `asked_for` when that is what the request is, and admission has to
+/// agree.
+pub async fn remove(
+    ctx: &mut Context<'_>,
+    options: &DeleteOptions,
+    asked_for: bool,
+) -> Result<Admitted, Status> {
     let key = ctx.key();
     let core = ctx.core;
     let mut turn = None;
@@ -64,8 +74,10 @@ pub async fn delete_one(ctx: &mut Context<'_>, options: &DeleteOptions) -> Resul
         let stored = ctx.core.store.get(&ctx.served.store_kind, &key).ok_or_else(|| ctx.not_found())?;
         let old = ctx.served.read(&stored)?;
         check_preconditions(ctx.served.def, ctx.name, options, &old)?;
-        let asked = ctx.admission(Operation::Delete, ctx.name, options.dry_run, None, Some(&old));
-        admission::validate(ctx.core, &asked)?;
+        if asked_for {
+            let asked = ctx.admission(Operation::Delete, ctx.name, options.dry_run, None, Some(&old));
+            admission::validate(ctx.core, &asked)?;
+        }
         let plan = plan(ctx.served.def, &old, options, clock::unix_seconds());
         if options.dry_run {
             return Ok(dry(ctx, &old, stored, plan));
@@ -144,7 +156,7 @@ fn answer(def: &KindDef, old: &Value, body: Bytes, removed: bool) -> Admitted {
 }
 
 /// The object must be the one that the client means.
-fn check_preconditions(
+pub fn check_preconditions(
     def: &KindDef,
     name: &str,
     options: &DeleteOptions,

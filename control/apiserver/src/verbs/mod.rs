@@ -5,6 +5,7 @@ pub mod continue_token;
 pub mod create;
 pub mod delete;
 pub mod delete_collection;
+pub mod evict;
 pub mod get;
 pub mod list;
 pub mod patch;
