@@ -78,8 +78,10 @@ pub struct Engine {
     /// Whether the tables hold the cluster's objects: before that, writing them would remove what an earlier agent
     /// wrote and this one merely does not know yet.
     has_views: bool,
-    /// What the backend does not hold yet.
+    /// What the backend does not hold yet, beside what it was given last.
     pending: Touched,
+    /// Whether the backend holds what it was given last; if not, it is given everything.
+    is_written: bool,
     /// Why writing the tables failed last time; they are tried again with every change and tick.
     failed: Option<String>,
     started: Instant,
@@ -135,14 +137,17 @@ impl Engine {
         let written = match &mut self.backend {
             Backend::Ebpf(ebpf) => {
                 let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                ebpf.apply(tables, now_ms).map_err(EngineError::from)
+                let written = match self.is_written {
+                    true => ebpf.apply_touched(tables, &self.pending, now_ms),
+                    false => ebpf.apply(tables, now_ms),
+                };
+                written.map_err(EngineError::from)
             }
             Backend::Iptables(iptables) => iptables.apply(&self.netlink, tables).await.map_err(Into::into),
         };
         self.failed = written.as_ref().err().map(ToString::to_string);
-        if written.is_ok() {
-            self.pending = Touched::default();
-        }
+        self.is_written = written.is_ok();
+        self.pending = Touched::default();
         written
     }
 

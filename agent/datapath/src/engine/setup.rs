@@ -156,6 +156,7 @@ impl Engine {
             pods: Vec::new(),
             has_views: false,
             pending: Touched::default(),
+            is_written: false,
             failed: None,
             started: Instant::now(),
         };

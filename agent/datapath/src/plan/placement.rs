@@ -2,12 +2,17 @@
 //!
 //! A change of backends is written to a free range first; then one write of the service's entry turns to it,
 //! so that a program sees the old set or the new one and never a mixture. The old range rests before it is
-//! used again, longer than any program can run.
+//! used again, longer than any program can run. Service ports with the same backends share a range: the many
+//! addresses of one port cost no more than one.
+
+mod ranges;
+
+pub use ranges::Full;
 
 use crate::tables::{ServicePort, Services};
 use keelson_ebpf_abi::{Backend, Service, ServiceKey};
+use ranges::Ranges;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// One write, to be carried out in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,121 +30,85 @@ pub enum ServiceWrite {
     Remove(ServiceKey),
 }
 
-/// The backend array has no room: nothing was planned, the old state stands.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} has {wanted} backends and the table has room for {room} more in one piece")]
-pub struct Full {
-    /// The service port that did not fit.
-    pub name: String,
-    /// Its backends.
-    pub wanted: u32,
-    /// The largest free range.
-    pub room: u32,
+/// What a change of the tables leads to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Planned {
+    /// The writes, in order.
+    pub writes: Vec<ServiceWrite>,
+    /// UDP backends that no service port has any more, with their protocol: flows to them lead nowhere.
+    pub lost: BTreeSet<(Backend, u8)>,
 }
 
-/// Milliseconds a released range rests.
-const REST_MS: u64 = 1_000;
-
-#[derive(Clone, Debug)]
-struct Placed {
-    service: Service,
-    backends: Vec<Backend>,
-}
-
-impl Placed {
-    fn holds(&self, port: &ServicePort) -> bool {
-        let Service { flags, affinity_seconds, .. } = self.service;
-        (flags, affinity_seconds) == (port.flags, port.affinity_seconds) && self.backends == port.backends
-    }
-}
+/// Datagrams have no connection that would tell their sender of a backend that is gone.
+const UDP: u8 = 17;
 
 /// The state of the array.
 #[derive(Clone, Debug)]
 pub struct Placement {
-    capacity: u32,
-    placed: BTreeMap<ServiceKey, Placed>,
-    /// Free ranges by start, never adjacent.
-    free: BTreeMap<u32, u32>,
-    /// Released ranges and when.
-    resting: Vec<(u32, u32, u64)>,
+    placed: BTreeMap<ServiceKey, Service>,
+    ranges: Ranges,
+    /// How many service ports have a UDP backend.
+    uses: BTreeMap<Backend, u32>,
     next_id: u32,
 }
 
 impl Placement {
     /// An empty array.
     pub fn new(capacity: u32) -> Self {
-        Self {
-            capacity,
-            placed: BTreeMap::new(),
-            free: BTreeMap::from([(0, capacity)]),
-            resting: Vec::new(),
-            next_id: 1,
-        }
+        Self { placed: BTreeMap::new(), ranges: Ranges::new(capacity), uses: BTreeMap::new(), next_id: 1 }
     }
 
     /// The state that an earlier agent left in the maps.
     pub fn recover(capacity: u32, found: &[(ServiceKey, Service, Vec<Backend>)]) -> Self {
-        let mut used: Vec<(u32, u32)> =
-            found.iter().map(|(_, s, _)| (s.base, s.count)).filter(|(_, count)| *count > 0).collect();
-        used.sort_unstable();
-        let mut free = BTreeMap::new();
-        let mut next = 0;
-        for (base, count) in used {
-            if base > next {
-                free.insert(next, base - next);
-            }
-            next = next.max(base.saturating_add(count));
-        }
-        if next < capacity {
-            free.insert(next, capacity - next);
-        }
-        let placed = found
-            .iter()
-            .map(|(key, service, backends)| (*key, Placed { service: *service, backends: backends.clone() }));
+        let ranges =
+            Ranges::recover(capacity, found.iter().map(|(_, service, backends)| (service.base, backends)));
         let next_id = found.iter().map(|(_, service, _)| service.id).max().unwrap_or(0) + 1;
-        Self { capacity, placed: placed.collect(), free, resting: Vec::new(), next_id }
+        let mut placement = Self { placed: BTreeMap::new(), ranges, uses: BTreeMap::new(), next_id };
+        for (key, service, backends) in found {
+            placement.placed.insert(*key, *service);
+            placement.used(key, backends);
+        }
+        placement
     }
 
     /// Plans the writes from what is placed to `desired`, and places it. On error nothing has changed.
-    pub fn plan(&mut self, desired: &Services, now_ms: u64) -> Result<Vec<ServiceWrite>, Full> {
-        let mut next = self.clone_ranges();
-        let mut writes = Vec::new();
-        next.wake(now_ms);
-        let mut changes = Vec::new();
-        for (key, port) in desired {
-            if self.placed.get(key).is_some_and(|placed| placed.holds(port)) {
-                continue;
-            }
-            let service = next.place(self.placed.get(key), port)?;
-            if service.count > 0 {
-                let backends = port.backends.clone();
-                writes.push(ServiceWrite::Backends { base: service.base, backends });
-            }
-            writes.push(ServiceWrite::Put(*key, service));
-            changes.push((*key, Placed { service, backends: port.backends.clone() }));
-        }
-        let gone: Vec<_> = self.placed.keys().filter(|key| !desired.contains_key(key)).copied().collect();
-        writes.extend(gone.iter().map(|key| ServiceWrite::Remove(*key)));
-        (self.free, self.resting, self.next_id) = (next.free, next.resting, next.next_id);
-        for key in gone {
-            let old = self.placed.remove(&key);
-            self.release(old, now_ms);
-        }
-        for (key, placed) in changes {
-            let old = self.placed.insert(key, placed);
-            self.release(old, now_ms);
-        }
-        Ok(writes)
+    pub fn plan(&mut self, desired: &Services, now_ms: u64) -> Result<Planned, Full> {
+        let gone = self.placed.keys().filter(|key| !desired.contains_key(key));
+        let keys: Vec<ServiceKey> = desired.keys().chain(gone).copied().collect();
+        self.plan_keys(desired, keys.iter(), now_ms)
     }
 
-    /// Backends that `desired` no longer has anywhere: flows to them lead nowhere.
-    pub fn lost(&self, desired: &Services) -> BTreeSet<(Backend, u8)> {
-        let all = |services: &mut dyn Iterator<Item = (u8, &Vec<Backend>)>| -> BTreeSet<(Backend, u8)> {
-            services.flat_map(|(protocol, list)| list.iter().map(move |b| (*b, protocol))).collect()
-        };
-        let before = all(&mut self.placed.iter().map(|(key, placed)| (key.protocol, &placed.backends)));
-        let after = all(&mut desired.iter().map(|(key, port)| (key.protocol, &port.backends)));
-        before.difference(&after).copied().collect()
+    /// The same where only these keys of `desired` can differ from what is placed.
+    pub fn plan_keys<'a>(
+        &mut self,
+        desired: &Services,
+        keys: impl Iterator<Item = &'a ServiceKey>,
+        now_ms: u64,
+    ) -> Result<Planned, Full> {
+        self.ranges.wake(now_ms);
+        let (mut writes, mut changes, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for key in keys {
+            let old = self.placed.get(key);
+            let Some(port) = desired.get(key) else {
+                gone.extend(old.map(|_| *key));
+                continue;
+            };
+            if old.is_some_and(|service| self.holds(service, port)) {
+                continue;
+            }
+            let id = old.map_or(self.next_id, |service| service.id);
+            match self.place(id, port, &mut writes) {
+                Ok(service) => changes.push((*key, service)),
+                Err(full) => {
+                    // Nothing of this plan has been written.
+                    changes.iter().for_each(|(_, service)| self.ranges.give_up(service.base, service.count));
+                    return Err(full);
+                }
+            }
+        }
+        writes.extend(changes.iter().map(|(key, service)| ServiceWrite::Put(*key, *service)));
+        writes.extend(gone.iter().map(|key| ServiceWrite::Remove(*key)));
+        Ok(Planned { writes, lost: self.commit(changes, gone, now_ms) })
     }
 
     /// Service ports placed.
@@ -152,67 +121,70 @@ impl Placement {
         self.placed.is_empty()
     }
 
-    fn clone_ranges(&self) -> Self {
-        Self {
-            capacity: self.capacity,
-            placed: BTreeMap::new(),
-            free: self.free.clone(),
-            resting: self.resting.clone(),
-            next_id: self.next_id,
-        }
+    fn holds(&self, service: &Service, port: &ServicePort) -> bool {
+        (service.flags, service.affinity_seconds) == (port.flags, port.affinity_seconds)
+            && self.ranges.backends(service.base, service.count) == port.backends
     }
 
-    fn place(&mut self, old: Option<&Placed>, port: &Arc<ServicePort>) -> Result<Service, Full> {
-        let count = port.backends.len() as u32;
-        let base = self.take(count).ok_or_else(|| Full {
-            name: port.name.clone(),
-            wanted: count,
-            room: self.free.values().copied().max().unwrap_or(0),
-        })?;
-        let id = old.map_or(self.next_id, |old| old.service.id);
+    fn place(
+        &mut self,
+        id: u32,
+        port: &ServicePort,
+        writes: &mut Vec<ServiceWrite>,
+    ) -> Result<Service, Full> {
+        let (base, is_new) = self.ranges.share(&port.name, &port.backends)?;
+        if is_new {
+            writes.push(ServiceWrite::Backends { base, backends: port.backends.clone() });
+        }
         self.next_id = self.next_id.max(id + 1);
+        let count = port.backends.len() as u32;
         Ok(Service { base, count, id, flags: port.flags, affinity_seconds: port.affinity_seconds })
     }
 
-    fn take(&mut self, count: u32) -> Option<u32> {
-        if count == 0 {
-            return Some(0);
+    /// Takes the planned state over; what is lost by it.
+    fn commit(
+        &mut self,
+        changes: Vec<(ServiceKey, Service)>,
+        gone: Vec<ServiceKey>,
+        now_ms: u64,
+    ) -> BTreeSet<(Backend, u8)> {
+        let mut maybe_lost = BTreeSet::new();
+        let mut old: Vec<(ServiceKey, Service)> = Vec::new();
+        for (key, service) in changes {
+            let backends = self.ranges.backends(service.base, service.count).to_vec();
+            self.used(&key, &backends);
+            old.extend(self.placed.insert(key, service).map(|service| (key, service)));
         }
-        let (start, len) = self.free.iter().find(|(_, len)| **len >= count).map(|(s, l)| (*s, *l))?;
-        self.free.remove(&start);
-        if len > count {
-            self.free.insert(start + count, len - count);
+        for key in gone {
+            old.extend(self.placed.remove(&key).map(|service| (key, service)));
         }
-        Some(start)
+        for (key, service) in old {
+            let backends = self.ranges.backends(service.base, service.count).to_vec();
+            maybe_lost.extend(self.unused(&key, &backends));
+            self.ranges.release(service.base, service.count, now_ms);
+        }
+        maybe_lost.into_iter().map(|backend| (backend, UDP)).collect()
     }
 
-    fn release(&mut self, old: Option<Placed>, now_ms: u64) {
-        if let Some(old) = old.filter(|old| old.service.count > 0) {
-            self.resting.push((old.service.base, old.service.count, now_ms));
+    fn used(&mut self, key: &ServiceKey, backends: &[Backend]) {
+        if key.protocol == UDP {
+            backends.iter().for_each(|backend| *self.uses.entry(*backend).or_default() += 1);
         }
     }
 
-    /// Frees the ranges that have rested.
-    fn wake(&mut self, now_ms: u64) {
-        let rested = |(_, _, since): &(u32, u32, u64)| now_ms.saturating_sub(*since) >= REST_MS;
-        let (awake, resting): (Vec<_>, Vec<_>) = self.resting.iter().partition(|range| rested(range));
-        self.resting = resting;
-        for (base, count, _) in awake {
-            self.give_back(base, count);
+    /// The backends that nothing has any more.
+    fn unused(&mut self, key: &ServiceKey, backends: &[Backend]) -> Vec<Backend> {
+        let mut lost = Vec::new();
+        for backend in backends.iter().filter(|_| key.protocol == UDP) {
+            if let Some(uses) = self.uses.get_mut(backend) {
+                *uses -= 1;
+                if *uses == 0 {
+                    self.uses.remove(backend);
+                    lost.push(*backend);
+                }
+            }
         }
-    }
-
-    fn give_back(&mut self, mut base: u32, mut count: u32) {
-        if let Some((start, len)) = self.free.range(..base).next_back().map(|(s, l)| (*s, *l))
-            && start + len == base
-        {
-            self.free.remove(&start);
-            (base, count) = (start, len + count);
-        }
-        if let Some(len) = self.free.remove(&(base + count)) {
-            count += len;
-        }
-        self.free.insert(base, count);
+        lost
     }
 }
 

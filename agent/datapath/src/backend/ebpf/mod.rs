@@ -14,8 +14,8 @@ pub use clsact::detach as detach_clsact;
 pub use links::AttachError;
 pub use object::{LoadError, Sizes};
 
-use crate::plan::{Full, Placement, ServiceWrite, diff};
-use crate::tables::Tables;
+use crate::plan::{Full, Placement, Planned, ServiceWrite, diff};
+use crate::tables::{Tables, Touched};
 use keelson_ebpf_abi::{
     Address, Backend, Config, Endpoint, HOOKS, Hook, Plain, REASONS, Service, ServiceKey,
 };
@@ -133,22 +133,36 @@ impl Ebpf {
 
     /// Brings the maps to the tables. What is new comes before what leads to it, what is gone goes last.
     pub fn apply(&mut self, tables: &Tables, now_ms: u64) -> Result<(), WriteError> {
-        let lost = self.placement.lost(&tables.services);
-        let writes = self.placement.plan(&tables.services, now_ms)?;
-        let written = self.write(tables, &writes);
+        let planned = self.placement.plan(&tables.services, now_ms)?;
+        self.carry_out(tables, planned, true)
+    }
+
+    /// The same where the maps hold all of the tables but what `touched` says.
+    pub fn apply_touched(
+        &mut self,
+        tables: &Tables,
+        touched: &Touched,
+        now_ms: u64,
+    ) -> Result<(), WriteError> {
+        let planned = self.placement.plan_keys(&tables.services, touched.services.iter(), now_ms)?;
+        self.carry_out(tables, planned, touched.others)
+    }
+
+    fn carry_out(&mut self, tables: &Tables, planned: Planned, others: bool) -> Result<(), WriteError> {
+        let before = if others { self.write_others(tables) } else { Ok(()) };
+        let written = before.and_then(|()| self.write_services(&planned.writes));
         if written.is_err() {
             // The plan counts as done: read back what the maps really hold.
             let _ = self.recover();
         }
         written?;
-        self.forget_backends(&lost)
+        self.forget_backends(&planned.lost)
     }
 
-    fn write(&self, tables: &Tables, writes: &[ServiceWrite]) -> Result<(), WriteError> {
+    fn write_others(&self, tables: &Tables) -> Result<(), WriteError> {
         write_config(&self.maps.config, &tables.config).map_err(in_map("CONFIG"))?;
         sync(&self.maps.endpoints, &tables.endpoints, "ENDPOINTS", Map::entries)?;
-        sync(&self.maps.peers, &tables.peers, "PEERS", by_key)?;
-        self.write_services(writes)
+        sync(&self.maps.peers, &tables.peers, "PEERS", by_key)
     }
 
     fn write_services(&self, writes: &[ServiceWrite]) -> Result<(), WriteError> {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::tables::tests::address;
 use keelson_ebpf_abi::Be16;
+use std::sync::Arc;
 
 fn key(port: u16) -> ServiceKey {
     ServiceKey {
@@ -85,10 +86,10 @@ fn maps_follow_the_tables_without_touching_what_is_in_use() {
     ];
     for (step, content) in steps.iter().enumerate() {
         let desired = services(content);
-        maps.apply(&placement.plan(&desired, step as u64 * 2_000).unwrap());
+        maps.apply(&placement.plan(&desired, step as u64 * 2_000).unwrap().writes);
         maps.shows(&desired);
         assert_eq!(
-            placement.plan(&desired, step as u64 * 2_000).unwrap(),
+            placement.plan(&desired, step as u64 * 2_000).unwrap().writes,
             [],
             "a second plan has nothing to do"
         );
@@ -100,19 +101,19 @@ fn a_table_without_room_keeps_its_state() {
     let mut placement = Placement::new(4);
     let mut maps = Maps::default();
     let small = services(&[(80, &[1, 2])]);
-    maps.apply(&placement.plan(&small, 0).unwrap());
+    maps.apply(&placement.plan(&small, 0).unwrap().writes);
     let large = services(&[(80, &[1, 2]), (81, &[1, 2, 3])]);
     let full = placement.plan(&large, 5_000).unwrap_err();
     assert_eq!((full.name.as_str(), full.wanted, full.room), ("81", 3, 2));
     maps.shows(&small);
-    maps.apply(&placement.plan(&services(&[(80, &[1, 2]), (81, &[1])]), 5_000).unwrap());
+    maps.apply(&placement.plan(&services(&[(80, &[1, 2]), (81, &[1])]), 5_000).unwrap().writes);
 }
 
 #[test]
 fn a_released_range_rests() {
     let mut placement = Placement::new(2);
-    placement.plan(&services(&[(80, &[1, 2])]), 0).unwrap();
-    placement.plan(&services(&[]), 10).unwrap();
+    placement.plan(&services(&[(80, &[1, 2])]), 0).unwrap().writes;
+    placement.plan(&services(&[]), 10).unwrap().writes;
     assert!(placement.plan(&services(&[(80, &[1])]), 500).is_err());
     assert!(placement.plan(&services(&[(80, &[1])]), 1_010).is_ok());
 }
@@ -122,7 +123,7 @@ fn a_new_agent_goes_on_where_the_old_one_stopped() {
     let mut placement = Placement::new(16);
     let mut maps = Maps::default();
     let desired = services(&[(80, &[1, 2, 3]), (81, &[4]), (82, &[])]);
-    maps.apply(&placement.plan(&desired, 0).unwrap());
+    maps.apply(&placement.plan(&desired, 0).unwrap().writes);
     let found: Vec<_> = maps
         .services
         .iter()
@@ -132,27 +133,73 @@ fn a_new_agent_goes_on_where_the_old_one_stopped() {
         })
         .collect();
     let mut recovered = Placement::recover(16, &found);
-    assert_eq!(recovered.plan(&desired, 0).unwrap(), []);
+    assert_eq!(recovered.plan(&desired, 0).unwrap().writes, []);
     let changed = services(&[(80, &[1, 2]), (83, &[7])]);
     let ids: BTreeSet<_> = maps.services.values().map(|service| service.id).collect();
-    maps.apply(&recovered.plan(&changed, 0).unwrap());
+    maps.apply(&recovered.plan(&changed, 0).unwrap().writes);
     maps.shows(&changed);
     assert!(!ids.contains(&maps.services[&key(83)].id), "ids are not used twice");
+}
+
+/// The same by UDP.
+fn by_udp(services: Services) -> Services {
+    services.into_iter().map(|(key, port)| (ServiceKey { protocol: UDP, ..key }, port)).collect()
 }
 
 #[test]
 fn lost_backends_are_named_once_nothing_has_them() {
     let mut placement = Placement::new(16);
-    placement.plan(&services(&[(80, &[1, 2]), (81, &[2, 3])]), 0).unwrap();
-    let lost = placement.lost(&services(&[(80, &[1]), (81, &[2])]));
+    placement.plan(&by_udp(services(&[(80, &[1, 2]), (81, &[2, 3])])), 0).unwrap();
+    let lost = placement.plan(&by_udp(services(&[(80, &[1]), (81, &[2])])), 0).unwrap().lost;
     assert_eq!(lost.into_iter().map(|(backend, _)| backend).collect::<Vec<_>>(), backends(&[3]));
+    let lost = placement.plan(&Services::new(), 0).unwrap().lost;
+    assert_eq!(lost.len(), 2);
+}
+
+#[test]
+fn equal_backends_share_a_range() {
+    let mut placement = Placement::new(4);
+    let mut maps = Maps::default();
+    let all = services(&[(80, &[1, 2, 3]), (81, &[1, 2, 3]), (82, &[1, 2, 3])]);
+    maps.apply(&placement.plan(&all, 0).unwrap().writes);
+    maps.shows(&all);
+    // It is in use as long as one of them has it.
+    let fewer = services(&[(80, &[1]), (82, &[1, 2, 3])]);
+    maps.apply(&placement.plan(&fewer, 5_000).unwrap().writes);
+    maps.shows(&fewer);
+    assert!(placement.plan(&services(&[(82, &[1, 2, 3]), (83, &[4, 5])]), 10_000).is_err());
+    maps.apply(&placement.plan(&services(&[]), 20_000).unwrap().writes);
+    let other = services(&[(84, &[4, 5, 6, 7])]);
+    maps.apply(&placement.plan(&other, 30_000).unwrap().writes);
+    maps.shows(&other);
+}
+
+#[test]
+fn a_part_is_planned_like_the_whole() {
+    let (mut part, mut maps) = (Placement::new(64), Maps::default());
+    let steps: &[&[(u16, &[u8])]] = &[
+        &[(80, &[1, 2]), (81, &[3])],
+        &[(80, &[1, 2]), (81, &[3, 4]), (82, &[])],
+        &[(81, &[3, 4]), (82, &[5])],
+        &[(81, &[3, 4])],
+    ];
+    let mut before = Services::new();
+    for (step, content) in steps.iter().enumerate() {
+        let desired = services(content);
+        let differs = |key: &&ServiceKey| before.get(key) != desired.get(key);
+        let keys: BTreeSet<ServiceKey> =
+            before.keys().chain(desired.keys()).filter(differs).copied().collect();
+        maps.apply(&part.plan_keys(&desired, keys.iter(), step as u64 * 2_000).unwrap().writes);
+        maps.shows(&desired);
+        before = desired;
+    }
 }
 
 #[test]
 fn a_policy_or_affinity_that_changes_is_written() {
     let mut placement = Placement::new(16);
     let mut desired = services(&[(80, &[1, 2])]);
-    let before = placement.plan(&desired, 0).unwrap();
+    let before = placement.plan(&desired, 0).unwrap().writes;
     let mut port = (*desired[&key(80)]).clone();
     (port.flags, port.affinity_seconds) = (Service::AFFINITY, 30);
     desired.insert(key(80), Arc::new(port));
@@ -164,6 +211,6 @@ fn a_policy_or_affinity_that_changes_is_written() {
     };
     let (id, flags, seconds) = put(&before).unwrap();
     assert_eq!((flags, seconds), (0, 0));
-    assert_eq!(put(&placement.plan(&desired, 0).unwrap()), Some((id, Service::AFFINITY, 30)));
-    assert_eq!(placement.plan(&desired, 0).unwrap(), []);
+    assert_eq!(put(&placement.plan(&desired, 0).unwrap().writes), Some((id, Service::AFFINITY, 30)));
+    assert_eq!(placement.plan(&desired, 0).unwrap().writes, []);
 }
