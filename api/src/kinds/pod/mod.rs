@@ -33,6 +33,12 @@ pub(super) static KIND: KindDef = KindDef {
     namespaced: true,
     verbs: ALL_VERBS,
     subresources: &[
+        Subresource {
+            name: "attach",
+            kind: "PodAttachOptions",
+            group_version: None,
+            verbs: &["create", "get"],
+        },
         Subresource { name: "binding", kind: "Binding", group_version: None, verbs: &["create"] },
         Subresource {
             name: "eviction",
@@ -42,6 +48,12 @@ pub(super) static KIND: KindDef = KindDef {
         },
         Subresource { name: "exec", kind: "PodExecOptions", group_version: None, verbs: &["create", "get"] },
         Subresource { name: "log", kind: "Pod", group_version: None, verbs: &["get"] },
+        Subresource {
+            name: "portforward",
+            kind: "PodPortForwardOptions",
+            group_version: None,
+            verbs: &["create", "get"],
+        },
         status_of("Pod"),
     ],
     schema: "io.k8s.api.core.v1.Pod",

@@ -1,4 +1,4 @@
-//! Exec: the client's upgraded connection joined to the kubelet's.
+//! Exec, attach and port-forward: the client's upgraded connection joined to the kubelet's.
 
 use super::{Target, client, container, node, unreachable};
 use crate::request::query;
@@ -17,27 +17,58 @@ const PROTOCOLS: HeaderName = HeaderName::from_static("x-stream-protocol-version
 const PASSED: [(&str, &str); 5] =
     [("command", "command"), ("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")];
 
-pub async fn exec(target: &Target<'_>, pod: &Value, mut request: Request<Body>) -> Result<Reply, Status> {
-    let query = request.uri().query().unwrap_or_default().to_owned();
+/// Runs a command in a container.
+pub async fn exec(target: &Target<'_>, pod: &Value, request: Request<Body>) -> Result<Reply, Status> {
     let phase = pod["status"]["phase"].as_str().unwrap_or_default();
     if matches!(phase, "Succeeded" | "Failed") {
         return Err(Status::bad_request(format!(
             "cannot exec into a container in a completed pod; current phase is {phase}"
         )));
     }
-    let container = container(target, pod, &query::first(&query, "container").unwrap_or_default())?;
+    in_container(target, pod, request, "exec").await
+}
+
+/// Joins what a container runs already.
+pub async fn attach(target: &Target<'_>, pod: &Value, request: Request<Body>) -> Result<Reply, Status> {
+    in_container(target, pod, request, "attach").await
+}
+
+async fn in_container(
+    target: &Target<'_>,
+    pod: &Value,
+    request: Request<Body>,
+    what: &str,
+) -> Result<Reply, Status> {
+    let query = request.uri().query().unwrap_or_default();
+    let container = container(target, pod, &query::first(query, "container").unwrap_or_default())?;
+    let path = path(target, what, &container, query);
+    connect(target, pod, request, &path).await
+}
+
+/// Connects to ports of a pod, which the streams themselves name.
+pub async fn port_forward(target: &Target<'_>, pod: &Value, request: Request<Body>) -> Result<Reply, Status> {
+    let path = format!("/portForward/{}/{}", target.namespace, target.name);
+    connect(target, pod, request, &path).await
+}
+
+/// Joins the client's connection to one to the kubelet at `path`.
+async fn connect(
+    target: &Target<'_>,
+    pod: &Value,
+    mut request: Request<Body>,
+    path: &str,
+) -> Result<Reply, Status> {
     if !is_spdy(request.headers()) {
         // Clients that try WebSockets first take any refusal as a hint to fall back.
         return Err(Status::bad_request("Upgrade request required: SPDY/3.1"));
     }
     let node = node(target, pod)?;
-    let path = path(target, &container, &query);
-    let url = node.url(&path);
+    let url = node.url(path);
     let client_side = request
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| Status::bad_request("unable to upgrade: this connection cannot be upgraded"))?;
-    let onward = onward(request.headers(), &path)?;
+    let onward = onward(request.headers(), path)?;
     let mut response =
         client(target)?.send(&node, onward).await.map_err(|error| unreachable(&url, &error))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -89,9 +120,9 @@ fn strip(mut parts: http::response::Parts) -> http::response::Parts {
     parts
 }
 
-/// The kubelet's path for an exec.
-fn path(target: &Target<'_>, container: &str, query: &str) -> String {
-    let mut path = format!("/exec/{}/{}/{container}", target.namespace, target.name);
+/// The kubelet's path for an exec or attach.
+fn path(target: &Target<'_>, what: &str, container: &str, query: &str) -> String {
+    let mut path = format!("/{what}/{}/{}/{container}", target.namespace, target.name);
     let mut separator = '?';
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));

@@ -1,4 +1,4 @@
-//! Logs and exec: handed through to the kubelet of the pod's node. What flows is not looked at; SPDY frames of
+//! Logs, exec, attach and port-forward: handed through to the kubelet of the pod's node. What flows is not looked at; SPDY frames of
 //! an exec pass as bytes in both directions.
 
 mod client;
@@ -26,7 +26,10 @@ pub(crate) struct Target<'a> {
     pub name: &'a str,
 }
 
-/// Answers `pods/NAME/log` or `pods/NAME/exec`.
+/// The subresources of pods that are connections to a container or pod, in whatever verb they are asked for.
+pub(crate) const STREAMS: [&str; 3] = ["attach", "exec", "portforward"];
+
+/// Answers `pods/NAME/log`, or opens one of the [`STREAMS`].
 pub(crate) async fn answer(
     target: Target<'_>,
     subresource: &str,
@@ -38,6 +41,8 @@ pub(crate) async fn answer(
     let reply = match subresource {
         "log" => log::log(&target, &pod, request.uri().query().unwrap_or_default()).await?,
         "exec" => exec::exec(&target, &pod, request).await?,
+        "attach" => exec::attach(&target, &pod, request).await?,
+        "portforward" => exec::port_forward(&target, &pod, request).await?,
         _ => return Err(respond::no_such_resource()),
     };
     Ok(reply)

@@ -31,12 +31,13 @@ pub async fn resource(
 ) -> Result<Reply, Status> {
     let Incoming { user, parts, body, verb, .. } = incoming;
     let query = parts.uri.query().unwrap_or_default();
+    let streams = kubelet::STREAMS.contains(&path.subresource);
     // A shell in a container is a creation, however it is asked for.
-    let asked = if path.subresource == "exec" { Verb::Create } else { verb };
+    let asked = if streams { Verb::Create } else { verb };
     super::authorize::resource(core, &user, asked, path, query)?;
     let served = served.ok_or_else(respond::no_such_resource)?;
     check_served(served, path, verb)?;
-    if matches!(path.subresource, "log" | "exec") {
+    if streams || path.subresource == "log" {
         let target = kubelet::Target { core, namespace: path.namespace, name: path.name };
         let request = Request::from_parts(parts, body);
         return kubelet::answer(target, path.subresource, request).await;
@@ -75,9 +76,7 @@ fn check_served(served: &Served, path: &ResourcePath<'_>, verb: Verb) -> Result<
     }
     if !path.subresource.is_empty() {
         let subresource = def.subresource(path.subresource).ok_or_else(respond::no_such_resource)?;
-        // kubectl asks for exec by GET when it tries a WebSocket first.
-        let exec = subresource.name == "exec" && matches!(verb, Verb::Get | Verb::Create);
-        let allowed = exec || subresource.verbs.contains(&verb.as_str());
+        let allowed = subresource.verbs.contains(&verb.as_str());
         return if allowed { Ok(()) } else { Err(respond::method_not_allowed()) };
     }
     let on_collection = path.name.is_empty();

@@ -9,6 +9,7 @@ pub use body::{MAX_BODY, content_type};
 pub use context::{Admitted, Context};
 
 use crate::auth::PeerIdentity;
+use crate::kubelet::STREAMS;
 use crate::metrics::{self, Key};
 use crate::request::{self, ResourcePath, Verb};
 use crate::respond::{self, Reply};
@@ -55,7 +56,7 @@ async fn run_resource(core: &Arc<Core>, incoming: Incoming, resource: &ResourceP
     let served = core.catalog.find(resource.group, resource.version, resource.resource);
     let def = served.map(|s| s.def);
     let subresource = def.and_then(|d| d.subresource(resource.subresource)).map_or("", |s| s.name);
-    let long = verb == Verb::Watch || matches!(subresource, "log" | "exec");
+    let long = verb == Verb::Watch || subresource == "log" || STREAMS.contains(&subresource);
     let mutating = !matches!(verb, Verb::Get | Verb::List | Verb::Watch);
     let running = (!long).then(|| core.metrics.start(mutating));
     let answer = dispatch::resource(core, served, incoming, resource);

@@ -32,7 +32,12 @@ async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infal
         });
         return Ok(Response::new(Body::from_stream(slow)));
     }
-    if path == "/exec/t/p/c?command=sh&command=-c&input=1&output=1&tty=1" {
+    let upgrades = [
+        "/exec/t/p/c?command=sh&command=-c&input=1&output=1&tty=1",
+        "/attach/t/p/c?output=1&error=1",
+        "/portForward/t/p",
+    ];
+    if upgrades.contains(&path.as_str()) {
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             let mut stream = TokioIo::new(upgrade.await.unwrap());
@@ -166,10 +171,18 @@ async fn raw(server: &Server) -> tokio_rustls::client::TlsStream<TcpStream> {
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
 }
 
-/// Sends the head of an exec request and reads the head of the reply.
-async fn ask(stream: &mut tokio_rustls::client::TlsStream<TcpStream>, method: &str, upgrade: &str) -> String {
+/// The path of an exec.
+const EXEC: &str = "exec?command=sh&command=-c&container=c&stdin=true&stdout=true&tty=true";
+
+/// Sends the head of a request for a connection and reads the head of the reply.
+async fn ask(
+    stream: &mut tokio_rustls::client::TlsStream<TcpStream>,
+    method: &str,
+    path: &str,
+    upgrade: &str,
+) -> String {
     let head = format!(
-        "{method} {PODS}/p/exec?command=sh&command=-c&container=c&stdin=true&stdout=true&tty=true HTTP/1.1\r\nHost: x\r\n\
+        "{method} {PODS}/p/{path} HTTP/1.1\r\nHost: x\r\n\
          Connection: Upgrade\r\nUpgrade: {upgrade}\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n\
          Content-Length: 0\r\n\r\n"
     );
@@ -183,26 +196,42 @@ async fn ask(stream: &mut tokio_rustls::client::TlsStream<TcpStream>, method: &s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exec_carries_bytes_both_ways() {
+async fn connections_carry_bytes_both_ways() {
     let server = server_with_kubelet().await;
     bind(&server, "p").await;
-    let mut stream = raw(&server).await;
-    let head = ask(&mut stream, "POST", "SPDY/3.1").await.to_ascii_lowercase();
-    assert!(head.starts_with("http/1.1 101"), "{head}");
-    assert!(head.contains("upgrade: spdy/3.1") && head.contains("x-stream-protocol-version: v4"), "{head}");
-    for word in ["hello", "again"] {
-        stream.write_all(word.as_bytes()).await.unwrap();
-        let mut echo = [0; 5];
-        stream.read_exact(&mut echo).await.unwrap();
-        assert_eq!(std::str::from_utf8(&echo).unwrap(), word.to_ascii_uppercase());
+    for path in [EXEC, "attach?container=c&stdout=true&stderr=true&stdin=false", "portforward?ports=80"] {
+        let mut stream = raw(&server).await;
+        let head = ask(&mut stream, "POST", path, "SPDY/3.1").await.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 101"), "{path}: {head}");
+        let agreed = head.contains("upgrade: spdy/3.1") && head.contains("x-stream-protocol-version: v4");
+        assert!(agreed, "{path}: {head}");
+        for word in ["hello", "again"] {
+            stream.write_all(word.as_bytes()).await.unwrap();
+            let mut echo = [0; 5];
+            stream.read_exact(&mut echo).await.unwrap();
+            assert_eq!(std::str::from_utf8(&echo).unwrap(), word.to_ascii_uppercase(), "{path}");
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_web_socket_is_refused_plainly() {
+async fn what_cannot_be_connected_to_is_refused_plainly() {
     let server = server_with_kubelet().await;
-    bind(&server, "p").await;
     let mut stream = raw(&server).await;
-    let head = ask(&mut stream, "GET", "websocket").await;
-    assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+    let head = ask(&mut stream, "POST", "portforward", "SPDY/3.1").await;
+    assert!(head.starts_with("HTTP/1.1 400"), "not scheduled: {head}");
+    bind(&server, "p").await;
+    for path in [EXEC, "attach?container=c&stdout=true", "portforward"] {
+        let mut stream = raw(&server).await;
+        let head = ask(&mut stream, "GET", path, "websocket").await;
+        assert!(head.starts_with("HTTP/1.1 400"), "{path}: {head}");
+    }
+    // A connection is a creation, however it is asked for: those who may only read may not have one.
+    let reader = std::sync::Arc::new(keelson_api::identity::UserInfo::component("reader"));
+    for path in [EXEC, "attach", "portforward"] {
+        let request = Request::get(format!("{PODS}/p/{path}")).body(Body::empty()).unwrap();
+        let refused = server.send_as(&reader, request).await.expect(403);
+        let message = refused["message"].as_str().unwrap_or_default();
+        assert!(message.contains("cannot create resource"), "{message}");
+    }
 }
