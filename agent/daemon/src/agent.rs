@@ -7,6 +7,7 @@ use crate::host::{self, HostError};
 use crate::images::{ImageError, import_pause};
 use crate::join::{Identities, JoinError, keep_fresh};
 use crate::preflight::{Machine, PreflightError, ensure_bpffs};
+use crate::sandboxes;
 use keelson_datapath::{Datapath, DatapathConfig, DatapathError, Mode};
 use keelson_dns::{Dns, DnsConfig, DnsError};
 use keelson_kubelet::{Kubelet, KubeletConfig, KubeletHandle, StartError};
@@ -93,6 +94,8 @@ impl Agent {
             install_plugin(&place.layout.cni_bin_dir, plugin)?;
         }
         let datapath = Datapath::start(datapath_config(&config, &place), identities.client()).await?;
+        let own_runtime = config.cri_socket.is_none().then(|| place.layout.pid_file.clone());
+        tasks.spawn(sandboxes::watch(config.cri_socket(), own_runtime, datapath.handle()));
         // A serving certificate is approved for the addresses of a Node that exists, which the kubelet makes.
         tasks.spawn(keep_fresh(identities.clone()));
 

@@ -9,5 +9,6 @@ mod host;
 pub mod images;
 pub mod join;
 pub mod preflight;
+mod sandboxes;
 
 pub use agent::{Agent, AgentError};

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Which attachment: a sandbox's interface.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,6 +43,15 @@ pub struct Attachment {
     pub host_interface: String,
     /// MAC inside the pod.
     pub mac: [u8; 6],
+}
+
+/// A sandbox that has a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The sandbox.
+    pub sandbox: String,
+    /// When it was given the network, by the machine's clock.
+    pub since: SystemTime,
 }
 
 impl Attachment {
@@ -81,6 +91,16 @@ impl Attachments {
     /// Every attachment.
     pub fn all(&self) -> &BTreeMap<Key, Attachment> {
         &self.all
+    }
+
+    /// Every sandbox, and since when it has its network. What has no file any more has had it for ever.
+    pub fn sandboxes(&self) -> Vec<Attached> {
+        let attached = |key: &Key| {
+            let written = std::fs::metadata(self.path(key)).and_then(|metadata| metadata.modified());
+            let since = written.unwrap_or(SystemTime::UNIX_EPOCH);
+            Attached { sandbox: key.container_id.clone(), since }
+        };
+        self.all.keys().map(attached).collect()
     }
 
     /// Keeps an attachment, on disk before it is in memory.

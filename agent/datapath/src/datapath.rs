@@ -1,5 +1,6 @@
 //! The handle by which the agent starts, asks and stops the data plane.
 
+use crate::attachment::Attached;
 use crate::cni;
 use crate::engine::{Engine, Mode, OpenError, Settings, Status};
 use crate::tables::PrefixError;
@@ -108,18 +109,38 @@ impl Datapath {
         receiver.await.ok()
     }
 
-    /// Removes the networks of sandboxes that the runtime no longer knows; how many went.
-    pub async fn retain(&self, sandboxes: BTreeSet<String>) -> usize {
-        let (sender, receiver) = oneshot::channel();
-        if self.calls.send(Call::Retain(sandboxes, sender)).await.is_err() {
-            return 0;
-        }
-        receiver.await.unwrap_or(0)
+    /// A handle for whoever watches the runtime.
+    pub fn handle(&self) -> Handle {
+        Handle { calls: self.calls.clone() }
     }
 
     /// Stops serving. Pods, their programs and their maps stay.
     pub async fn shutdown(mut self) {
         self.tasks.shutdown().await;
+    }
+}
+
+/// By which networks of sandboxes that are gone are released.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    calls: mpsc::Sender<Call>,
+}
+
+impl Handle {
+    /// The sandboxes that have a network; `None` when the data plane has ended.
+    pub async fn attached(&self) -> Option<Vec<Attached>> {
+        let (sender, receiver) = oneshot::channel();
+        self.calls.send(Call::Attached(sender)).await.ok()?;
+        receiver.await.ok()
+    }
+
+    /// Removes the networks of sandboxes that the runtime knows no more; how many went.
+    pub async fn release(&self, sandboxes: BTreeSet<String>) -> usize {
+        let (sender, receiver) = oneshot::channel();
+        if self.calls.send(Call::Release(sandboxes, sender)).await.is_err() {
+            return 0;
+        }
+        receiver.await.unwrap_or(0)
     }
 }
 

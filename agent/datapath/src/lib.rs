@@ -19,5 +19,6 @@ pub mod plan;
 pub mod tables;
 mod task;
 
-pub use datapath::{Datapath, DatapathConfig, DatapathError};
+pub use attachment::Attached;
+pub use datapath::{Datapath, DatapathConfig, DatapathError, Handle};
 pub use engine::{Mode, Status};

@@ -9,6 +9,7 @@ mod sources;
 
 pub use sources::Sources;
 
+use crate::attachment::{Attached, Key};
 use crate::cni::{Incoming, conflist};
 use crate::engine::{Engine, Status};
 use health::HealthServers;
@@ -25,8 +26,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 pub enum Call {
     /// The state now.
     Status(oneshot::Sender<Status>),
-    /// Keep these sandboxes' networks and remove the others.
-    Retain(BTreeSet<String>, oneshot::Sender<usize>),
+    /// The sandboxes that have a network.
+    Attached(oneshot::Sender<Vec<Attached>>),
+    /// Remove these sandboxes' networks.
+    Release(BTreeSet<String>, oneshot::Sender<usize>),
 }
 
 /// Everything that can wake the task.
@@ -157,11 +160,10 @@ impl Task {
         match call {
             // Whoever asked may have gone.
             Call::Status(reply) => drop(reply.send(self.engine.status())),
-            Call::Retain(sandboxes, reply) => {
+            Call::Attached(reply) => drop(reply.send(self.engine.attached())),
+            Call::Release(sandboxes, reply) => {
                 let waiting: BTreeSet<_> = self.waiting.iter().map(|waiting| waiting.key().clone()).collect();
-                let wanted = |key: &crate::attachment::Key| {
-                    sandboxes.contains(&key.container_id) || waiting.contains(key)
-                };
+                let wanted = |key: &Key| !sandboxes.contains(&key.container_id) || waiting.contains(key);
                 let removed = self.engine.collect(wanted).await;
                 let _ = reply.send(removed);
             }

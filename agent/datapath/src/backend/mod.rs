@@ -2,3 +2,5 @@
 
 pub mod ebpf;
 pub mod iptables;
+#[cfg(test)]
+mod traffic;

@@ -1,13 +1,12 @@
 //! A pod's network: given, checked, taken away.
 
 use super::{Backend, Engine, EngineError};
-use crate::attachment::{Attachment, Key};
+use crate::attachment::{Attached, Attachment, Key};
 use crate::backend::iptables;
 use crate::cni::Sandbox;
 use crate::netlink::{NetlinkError, PodLink, host_interface};
 use crate::tables::GATEWAY_MAC;
 use keelson_ebpf_abi::{Address, Endpoint};
-use std::collections::BTreeSet;
 
 /// What ADD reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,8 +110,8 @@ impl Engine {
     }
 
     /// Sandboxes that have a network.
-    pub fn sandboxes(&self) -> BTreeSet<&str> {
-        self.attachments.all().keys().map(|key| key.container_id.as_str()).collect()
+    pub fn attached(&self) -> Vec<Attached> {
+        self.attachments.sandboxes()
     }
 
     /// Whether ADD can give out addresses.

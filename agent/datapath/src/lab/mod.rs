@@ -6,12 +6,12 @@ mod cgroup;
 mod leftovers;
 mod namespace;
 mod node;
-mod probe;
+pub mod probe;
 mod scenarios;
 
 pub use cgroup::Cgroup;
 pub use namespace::{Namespace, switch, wire};
-pub use node::{BpfFs, LabNode};
+pub use node::{BpfFs, LabNode, Pod};
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -149,9 +149,14 @@ async fn scenario(config: DatapathConfig, known: &Namespace, unknown: &Namespace
     assert!(matches!(&reply, Reply::Error(error) if error.code == code::TRY_AGAIN), "{reply:?}");
     assert_eq!(datapath.status().await.unwrap().pods, 1, "nothing is left of it");
 
-    // The runtime knows no sandbox any more.
-    assert_eq!(datapath.retain([known.name.clone()].into()).await, 0);
-    assert_eq!(datapath.retain(Default::default()).await, 1);
+    // The runtime knows the sandbox no more.
+    let handle = datapath.handle();
+    let attached = handle.attached().await.unwrap();
+    assert_eq!(attached.iter().map(|a| a.sandbox.as_str()).collect::<Vec<_>>(), [known.name.as_str()]);
+    assert!(attached[0].since.elapsed().unwrap() < Duration::from_secs(60));
+    assert_eq!(handle.release(["another".to_owned()].into()).await, 0);
+    assert_eq!(handle.release([known.name.clone()].into()).await, 1);
+    assert_eq!(handle.attached().await, Some(Vec::new()));
     let check = ask(socket, &request(Command::Check, known, "known")).await;
     assert!(matches!(&check, Reply::Error(error) if error.code == code::UNKNOWN_CONTAINER), "{check:?}");
     assert_eq!(ask(socket, &request(Command::Del, known, "known")).await, Reply::Ok(None));

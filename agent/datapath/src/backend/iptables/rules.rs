@@ -223,7 +223,7 @@ fn refusal(table: &mut Table, key: &ServiceKey, port: &ServicePort) {
     let chain = if key.scope == ServiceKey::INSIDE { "KEELSON-REJECT-IN" } else { "KEELSON-REJECT-OUT" };
     let to = if key.address.is_unspecified() { TO_NODE.to_owned() } else { format!("-d {}/32", key.address) };
     let (at, comment) = (key.port.get(), &port.name);
-    let target = if port.elsewhere { "DROP" } else { "REJECT" };
+    let target = if port.is_elsewhere() { "DROP" } else { "REJECT" };
     table.rule(
         chain,
         format_args!(

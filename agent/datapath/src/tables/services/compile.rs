@@ -140,9 +140,10 @@ impl Contents {
             let flag = |set: bool, flag: u32| if set { flag } else { 0 };
             Arc::new(ServicePort {
                 name: name(service, port),
-                elsewhere: backends.is_empty() && somewhere,
+                flags: flag(local, Entry::LOCAL)
+                    | flag(seconds.is_some(), Entry::AFFINITY)
+                    | flag(backends.is_empty() && somewhere, Entry::ELSEWHERE),
                 backends,
-                flags: flag(local, Entry::LOCAL) | flag(seconds.is_some(), Entry::AFFINITY),
                 affinity_seconds: seconds.unwrap_or(0),
             })
         };

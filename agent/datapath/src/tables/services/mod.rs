@@ -30,15 +30,18 @@ pub struct ServicePort {
     pub flags: u32,
     /// How long a client stays with its backend, seconds; 0 without affinity.
     pub affinity_seconds: u32,
-    /// Nothing answers here, but something does on another node: packets are dropped, where they would be refused
-    /// if nothing answered anywhere (as kube-proxy has it).
-    pub elsewhere: bool,
 }
 
 impl ServicePort {
     /// Whether only backends of this node answer, and see the client's own address.
     pub fn is_local(&self) -> bool {
         self.flags & Entry::LOCAL != 0
+    }
+
+    /// Whether nothing answers here and something does on another node: packets are dropped, where they would be
+    /// refused if nothing answered anywhere.
+    pub fn is_elsewhere(&self) -> bool {
+        self.flags & Entry::ELSEWHERE != 0
     }
 }
 

@@ -20,7 +20,7 @@ fn shown(tables: &Tables) -> Vec<String> {
         if port.flags & Entry::AFFINITY != 0 {
             text += &format!(" affinity {} s", port.affinity_seconds);
         }
-        if port.elsewhere {
+        if port.is_elsewhere() {
             text += " elsewhere";
         }
         text
