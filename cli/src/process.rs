@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal as listen};
 
-/// How long children may take to end.
+/// How long a child may take to end.
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Why the process is asked to end.
@@ -52,23 +52,17 @@ pub fn ending_flag() -> Result<&'static AtomicBool> {
     Ok(&ENDING)
 }
 
-/// SIGTERM to all, then SIGKILL to those that have not ended in time.
+/// Ends one child after the other, in this order: SIGTERM, then SIGKILL when it has not ended in time.
 pub fn terminate_children<'a>(children: impl Iterator<Item = &'a mut Child>) {
-    let mut children: Vec<_> = children.collect();
-    for child in &children {
+    for child in children {
         if let Ok(pid) = i32::try_from(child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
-    }
-    let end = Instant::now() + GRACE;
-    while Instant::now() < end {
-        children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-        if children.is_empty() {
-            return;
+        let end = Instant::now() + GRACE;
+        while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
         }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    for child in children {
+        // It may have ended: then these do nothing.
         let _ = child.kill();
         let _ = child.wait();
     }

@@ -42,7 +42,8 @@ pub fn run(arguments: &Up) -> Result<()> {
     eprintln!("==> starting; kubeconfig: {}", files.kubeconfig.display());
     let result = keep(&mut children, ending, &files);
     eprintln!("==> ending; pods run on");
-    terminate_children(children.iter_mut().filter_map(Kept::child));
+    // The agent first: it has a last word to say to the server.
+    terminate_children(children.iter_mut().rev().filter_map(Kept::child));
     result
 }
 
