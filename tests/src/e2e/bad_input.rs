@@ -24,7 +24,16 @@ fn config_file(cluster: &TestCluster, text: &str) -> std::path::PathBuf {
 }
 
 /// Runs a command that must fail, soon and without a panic; what it said on stderr.
-fn fails(command: &mut Command) -> String {
+pub(super) fn fails(command: &mut Command) -> String {
+    ends_with(1, command)
+}
+
+/// The same for one whose arguments make no sense.
+fn is_misused(cluster: &TestCluster, arguments: &[&str]) -> String {
+    ends_with(2, Command::new(&cluster.spec.program).args(arguments))
+}
+
+fn ends_with(code: i32, command: &mut Command) -> String {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
     let (ended, end) = std::sync::mpsc::channel();
@@ -37,7 +46,7 @@ fn fails(command: &mut Command) -> String {
     let _ = ended.send(());
     guard.join().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     stderr
 }
@@ -59,6 +68,7 @@ fn is_refused_in_words() {
     let cluster = TestCluster::up("bad-input", 1, "auto");
     let kubectl = cluster.kubectl(33);
     configuration(&cluster);
+    arguments(&cluster);
     bodies(&kubectl);
     conflicts(&kubectl);
     permissions(&kubectl);
@@ -71,8 +81,13 @@ fn is_refused_in_words() {
 fn configuration(cluster: &TestCluster) {
     let head = "apiVersion: keelson.dev/v1alpha1\nkind: ";
     let agent = format!("{head}AgentConfig\nserver: https://127.0.0.1:1\n");
-    assert_says(&refused(cluster, &["agent"], &format!("{agent}nodeNmae: a\n")), &["nodeNmae", "bad.yaml"]);
-    assert_says(&refused(cluster, &["agent"], "kind: [\n"), &["bad.yaml"]);
+    let typo = refused(cluster, &["agent"], &format!("{agent}nodeNmae: a\n"));
+    assert_says(&typo, &["bad.yaml: unknown key \"nodeNmae\"; did you mean \"nodeName\"?"]);
+    let odd = refused(cluster, &["agent"], &format!("{agent}datapath: ebfp\n"));
+    assert_says(&odd, &["bad.yaml: datapath: ", "`ebfp`", "`ebpf`"]);
+    let broken = refused(cluster, &["agent"], "kind: [\n");
+    assert_says(&broken, &["bad.yaml: ", "line "]);
+    assert_eq!(broken.lines().count(), 1, "{broken}");
     let server = format!("{head}ServerConfig\n");
     assert_says(
         &refused(cluster, &["server"], &format!("{server}stateDri: /tmp\n")),
@@ -89,10 +104,33 @@ fn configuration(cluster: &TestCluster) {
     let _listener = std::net::TcpListener::bind("127.0.0.1:22222").unwrap();
     assert_says(&refused(cluster, &["server"], &taken), &["22222", "in use"]);
     assert_says(&refused(cluster, &["server"], "securePort: 1\n"), &["apiVersion", "bad.yaml"]);
-    assert_says(&refused(cluster, &["agent"], ""), &["unexpected end of input", "bad.yaml"]);
+    assert_says(&refused(cluster, &["agent"], ""), &["bad.yaml: server is missing", "https://"]);
     let missing = Path::new("/nonexistent/agent.yaml");
     let output = fails(Command::new(&cluster.spec.program).arg("agent").arg("--config").arg(missing));
     assert_says(&output, &["/nonexistent/agent.yaml", "No such file"]);
+    assert_eq!(output.matches("No such file").count(), 1, "a cause is said once: {output}");
+}
+
+/// What is typed wrongly, and what the environment adds to it.
+fn arguments(cluster: &TestCluster) {
+    assert_says(&is_misused(cluster, &["upp"]), &["'upp'", "'up'"]);
+    assert_says(&is_misused(cluster, &["up", "--datpath", "ebpf"]), &["'--datpath'", "'--datapath"]);
+    assert_says(&is_misused(cluster, &["up", "--datapath", "ebfp"]), &["'ebfp'", "auto, ebpf, iptables"]);
+    assert_says(&is_misused(cluster, &["image", "import"]), &["<FILE>"]);
+    let both = ["agent", "--server", "https://127.0.0.1:1", "--config", "a.yaml"];
+    assert_says(&is_misused(cluster, &both), &["--server <URL>", "--config <FILE>"]);
+    // A token in the environment does not stand in the way of a configuration file.
+    let mut with_token = Command::new(&cluster.spec.program);
+    with_token.args(["agent", "--config", "/nonexistent"]).env("KEELSON_TOKEN", "x");
+    assert_says(&fails(&mut with_token), &["cannot read /nonexistent"]);
+    let here = cluster.names.server_dir().display().to_string();
+    let token = Command::new(&cluster.spec.program).args(["token", "--state", &here]).output().unwrap();
+    assert_says(&String::from_utf8_lossy(&token.stdout), &["K10", "::"]);
+    let nowhere = fails(Command::new(&cluster.spec.program).args(["token", "--state", "/nonexistent"]));
+    assert_says(&nowhere, &["no join token below /nonexistent"]);
+    let missing = ["image", "import", "/nonexistent.tar"];
+    let missing = fails(Command::new(&cluster.spec.program).args(missing));
+    assert_says(&missing, &["cannot read the image archive /nonexistent.tar: No such file"]);
 }
 
 fn bodies(kubectl: &Kubectl) {

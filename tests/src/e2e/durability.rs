@@ -60,7 +60,7 @@ fn serves(cluster: &TestCluster) -> Result<(), String> {
 
 #[test]
 fn every_acknowledged_write_survives_a_power_loss() {
-    let cluster = TestCluster::prepared("power-loss");
+    let cluster = TestCluster::prepared("power-loss", 0);
     let disk = Disk::make(&cluster);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     cluster.start_server().unwrap();
@@ -85,7 +85,7 @@ fn every_acknowledged_write_survives_a_power_loss() {
 /// what is left. If not, the test above shows nothing.
 #[test]
 fn a_server_that_does_not_sync_is_caught() {
-    let cluster = TestCluster::prepared("no-sync");
+    let cluster = TestCluster::prepared("no-sync", 0);
     let disk = Disk::make(&cluster);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // The first life syncs, so that what is lost are writes, not the certificates.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 /// Writes are refused in words, reads go on, nothing is lost, and with room all is well again.
 #[test]
 fn a_full_disk_refuses_writes_and_nothing_else() {
-    let cluster = TestCluster::prepared("full-disk");
+    let cluster = TestCluster::prepared("full-disk", 0);
     let _disk = Disk::make(&cluster);
     let kubectl = cluster.kubectl(33);
     let serves = || {

@@ -1,59 +1,55 @@
-//! A test that was killed: what it left is found by its state folder alone, and removed.
+//! What brings a cluster up is killed, or all of a cluster is: what is left is found by its state folder alone, and
+//! removed.
 
 use super::app::deploy;
-use crate::harness::{Belongings, TestCluster, eventually, state_of, turn};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use crate::harness::{Belongings, Kubectl, state_of, turn};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use xtask::cluster::{Names, down};
+use xtask::cluster::{Names, down, processes};
+use xtask::repo;
 
-const NAME: &str = "killed";
-/// Set for the process that is to be killed.
-const CHILD: &str = "KEELSON_TEST_TO_BE_KILLED";
-/// The child's cluster is made and carries pods.
-const DONE: &str = "pods-run";
-
-/// Not a rule of its own: what the next one starts in a process apart, which the variable tells it.
-#[test]
-fn a_process_with_a_cluster() {
-    if std::env::var_os(CHILD).is_none() {
-        return;
-    }
-    let cluster = TestCluster::up(NAME, 2, "ebpf");
-    deploy(&cluster.kubectl(33));
-    std::fs::write(cluster.names.state().join(DONE), "").unwrap();
-    std::thread::sleep(Duration::from_secs(60));
+/// `cargo xtask up` as a user types it, after the build.
+fn bring_up(state: &Path) -> Child {
+    let program = repo::program("xtask", false);
+    let mut command = Command::new(&program);
+    command.args(["up", "--built", "--nodes", "2", "--datapath", "ebpf", "--state"]).arg(state);
+    command.current_dir(repo::root()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    command.spawn().unwrap_or_else(|error| panic!("{}: {error}; run cargo xtask test", program.display()))
 }
 
-/// kill -9 early, in the middle and at the end of bringing a cluster up.
+/// kill -9 early and in the middle of bringing a cluster up, and of every process of one that carries pods.
 #[test]
 fn leaves_nothing_after_down() {
     let _turn = turn();
-    let state = state_of(NAME);
+    let state = state_of("killed");
     let names = Names::of(&state);
     down(&state).unwrap();
-    for life in [Some(150), Some(900), Some(2500), None] {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "e2e::killed::a_process_with_a_cluster"])
-            .env(CHILD, "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        match life {
-            Some(ms) => std::thread::sleep(Duration::from_millis(ms)),
-            None => eventually("the child's pods", Duration::from_secs(90), || {
-                if state.join(DONE).exists() { Ok(()) } else { Err(format!("{:?}", child.try_wait())) }
-            }),
-        }
+    for life_ms in [150, 900, 2500] {
+        let mut child = bring_up(&state);
+        std::thread::sleep(Duration::from_millis(life_ms));
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "it is killed amid its work, after {life_ms} ms: {ended:?}");
         child.kill().unwrap();
         child.wait().unwrap();
         let belongings = Belongings::of(&names);
-        if life.is_none() {
-            assert!(belongings.bpf_objects() > 20, "two nodes' programs, maps and links are known");
-        }
         down(&state).unwrap();
         belongings.assert_gone(&names);
     }
+    assert!(bring_up(&state).wait().unwrap().success(), "the cluster comes up");
+    let kubeconfig = names.server_dir().join("admin.kubeconfig");
+    deploy(&Kubectl::version(33, kubeconfig, state.join("kubectl-cache")));
+    let all = processes(&names);
+    assert!(all.len() > 10, "server, agents, containerds, shims, pause programs, pods: {all:?}");
+    let belongings = Belongings::of(&names);
+    assert!(belongings.bpf_objects() > 20, "two nodes' programs, maps and links are known");
+    for pid in all {
+        // Some end with others.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    down(&state).unwrap();
+    belongings.assert_gone(&names);
+    let _ = std::fs::remove_dir(state.parent().expect("the folder of all tests"));
 }

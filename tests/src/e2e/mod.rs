@@ -5,6 +5,7 @@ mod bad_input;
 mod datapath;
 mod durability;
 mod full_disk;
+mod host;
 mod killed;
 mod kubelet;
 mod restart;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Every container of the namespace by its pod and name, with its id and restart count.
-fn containers(kubectl: &Kubectl) -> Result<BTreeMap<String, String>, String> {
+pub(super) fn containers(kubectl: &Kubectl) -> Result<BTreeMap<String, String>, String> {
     let each =
         "{.metadata.name} {range .status.containerStatuses[*]}{.name}={.containerID}/{.restartCount} {end}";
     let path = format!("-o=jsonpath={{range .items[*]}}{each}{{\"\\n\"}}{{end}}");
@@ -22,7 +22,7 @@ fn containers(kubectl: &Kubectl) -> Result<BTreeMap<String, String>, String> {
 }
 
 /// The very containers of `before` run; pods that came later do not matter.
-fn assert_untouched(kubectl: &Kubectl, before: &BTreeMap<String, String>) {
+pub(super) fn assert_untouched(kubectl: &Kubectl, before: &BTreeMap<String, String>) {
     let mut after = eventually("the pods", MINUTE, || containers(kubectl));
     after.retain(|pod, _| before.contains_key(pod));
     assert_eq!(&after, before, "no container was started again");

@@ -2,19 +2,17 @@
 
 use super::kubectl::Kubectl;
 use super::leftovers::Belongings;
+use super::machine::Machine;
+use super::turn::{Turn, turn};
 use std::hash::BuildHasher;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard};
 use xtask::cluster::{Cluster, Spec};
 use xtask::{images, repo};
-
-/// One cluster at a time: two cores do not carry two without changing what is measured in time limits.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A cluster that is gone when it is dropped; on a clean end the machine is looked over.
 pub struct TestCluster {
     cluster: Cluster,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl TestCluster {
@@ -23,9 +21,9 @@ impl TestCluster {
         Self::begin(name, nodes, datapath, Cluster::up)
     }
 
-    /// Only the folder and the network of a server: the test starts it.
-    pub fn prepared(name: &str) -> Self {
-        Self::begin(name, 0, "auto", Cluster::prepare)
+    /// Only the folder and the network, of a server and so many nodes: the test starts what is to run.
+    pub fn prepared(name: &str, nodes: usize) -> Self {
+        Self::begin(name, nodes, "auto", Cluster::prepare)
     }
 
     fn begin(
@@ -73,7 +71,18 @@ impl TestCluster {
 
     /// Ends the cluster and asserts that nothing of it is left on the machine.
     pub fn finish(self) {
-        let belongings = Belongings::of(&self.cluster.names);
+        self.finish_with([]);
+    }
+
+    /// The same with machines of their own in the cluster's network.
+    pub fn finish_with<const N: usize>(self, machines: [Machine; N]) {
+        let mut belongings = Belongings::of(&self.cluster.names);
+        for machine in &machines {
+            let known = belongings.bpf_objects();
+            belongings.add_pins(&machine.path("/sys/fs/bpf"));
+            assert!(belongings.bpf_objects() > known + 10, "a machine's programs, maps and links are known");
+        }
+        drop(machines);
         if self.cluster.spec.datapath == "ebpf" {
             let known = belongings.bpf_objects();
             assert!(known > 10, "its programs, maps and links are known: {known}");
@@ -104,16 +113,16 @@ impl Drop for TestCluster {
     }
 }
 
-/// Waits until no other test of this process has a cluster.
-pub fn turn() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Where the cluster of a test lives.
+pub fn state_of(name: &str) -> PathBuf {
+    folder_of_tests().join(name)
 }
 
-/// Where the cluster of a test lives: apart for each checkout, so that their tests do not meet.
-pub fn state_of(name: &str) -> PathBuf {
+/// Where the clusters of all tests live: apart for each checkout, so that their tests do not meet.
+pub fn folder_of_tests() -> PathBuf {
     let checkout =
         std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(repo::root());
-    PathBuf::from(format!("/var/lib/keelson-test-{:04x}", checkout & 0xffff)).join(name)
+    PathBuf::from(format!("/var/lib/keelson-test-{:04x}", checkout & 0xffff))
 }
 
 /// The last lines of every process, for a test that fails.

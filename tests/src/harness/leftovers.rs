@@ -26,12 +26,18 @@ pub struct Belongings {
 impl Belongings {
     /// Looks at every BPF object that the cluster's nodes have pinned.
     pub fn of(names: &Names) -> Self {
-        let mut pins = Vec::new();
+        let mut belongings = Self { bpf: BTreeSet::new(), sockets: xtask::cluster::shim_sockets(names) };
         for entry in fs::read_dir(names.state()).into_iter().flatten().flatten() {
-            files_below(&entry.path().join("bpf"), &mut pins);
+            belongings.add_pins(&entry.path().join("bpf"));
         }
-        let bpf = pins.iter().filter_map(|pin| pinned(pin)).collect();
-        Self { bpf, sockets: xtask::cluster::shim_sockets(names) }
+        belongings
+    }
+
+    /// Looks at every BPF object that is pinned below `dir`.
+    pub fn add_pins(&mut self, dir: &Path) {
+        let mut pins = Vec::new();
+        files_below(dir, &mut pins);
+        self.bpf.extend(pins.iter().filter_map(|pin| pinned(pin)));
     }
 
     /// How many BPF objects there are.

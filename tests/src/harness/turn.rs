@@ -1,0 +1,84 @@
+//! Whose turn it is: clusters of the same names, and two clusters on two cores, get in each other's way.
+
+use super::cluster::folder_of_tests;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One cluster at a time: two cores do not carry two without changing what is measured in time limits.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The right to make clusters, until it is dropped.
+pub struct Turn {
+    _folder: Flock<File>,
+    _test: MutexGuard<'static, ()>,
+}
+
+/// Waits until no other test, of this process or of another run of this checkout, has a cluster.
+pub fn turn() -> Turn {
+    let test = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    Turn { _folder: lock(&folder_of_tests()), _test: test }
+}
+
+/// Locks a folder, which is made when it is missing. The lock ends with its holder, however that ends.
+fn lock(folder: &Path) -> Flock<File> {
+    let mut has_said = false;
+    loop {
+        fs::create_dir_all(folder).expect("the folder of tests can be made");
+        // The holder removes the folder as its last deed: it may be gone, or another one.
+        let Ok(file) = File::open(folder) else { continue };
+        let locked = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => locked,
+            Err((file, _)) => {
+                if !has_said {
+                    has_said = true;
+                    say(&format!(
+                        "another run of this checkout's tests has {}: waiting for it",
+                        folder.display()
+                    ));
+                }
+                let Ok(locked) = Flock::lock(file, FlockArg::LockExclusive) else { continue };
+                locked
+            }
+        };
+        let ours = locked.metadata().map(|found| found.ino()).ok();
+        if ours.is_some() && fs::metadata(folder).map(|found| found.ino()).ok() == ours {
+            return locked;
+        }
+    }
+}
+
+/// To the terminal: what a test prints is shown only once it has failed.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "==> {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    /// Who comes second waits, also when the first one takes the folder away.
+    #[test]
+    fn one_after_the_other() {
+        let folder = std::env::temp_dir().join(format!("keelson-turn-{}", std::process::id()));
+        let first = lock(&folder);
+        let (locked, second) = channel();
+        let (of_second, wait_on) = (folder.clone(), Duration::from_millis(300));
+        let thread = std::thread::spawn(move || {
+            let lock = lock(&of_second);
+            locked.send(of_second.exists()).unwrap();
+            drop(lock);
+        });
+        assert!(second.recv_timeout(wait_on).is_err(), "the second waits");
+        fs::remove_dir(&folder).unwrap();
+        drop(first);
+        assert!(second.recv_timeout(Duration::from_secs(10)).unwrap(), "the folder that it has is there");
+        thread.join().unwrap();
+        fs::remove_dir(&folder).unwrap();
+    }
+}
