@@ -7,6 +7,7 @@ mod api;
 mod connect;
 mod cpu;
 mod footprint;
+mod pods;
 mod start;
 mod stats;
 
@@ -34,6 +35,8 @@ enum Bench {
     Start,
     /// connect() through a ClusterIP, beside a direct one
     Connect,
+    /// From a pod's creation to Ready, alone and 30 at once, beside the same runtime calls made bare
+    Pods,
 }
 
 fn main() -> Result<()> {
@@ -45,6 +48,7 @@ fn main() -> Result<()> {
         Bench::Api => runtime.block_on(api::run(state))?,
         Bench::Footprint => runtime.block_on(footprint::run(state))?,
         Bench::Connect => runtime.block_on(connect::run(state))?,
+        Bench::Pods => runtime.block_on(pods::run(state))?,
         Bench::Start => runtime.block_on(start::run(state))?,
     };
     println!("{}", serde_json::to_string_pretty(&figures)?);

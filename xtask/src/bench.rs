@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What can be measured, in the order of a whole run: what must find a quiet cluster comes first.
-pub const NAMES: [&str; 4] = ["start", "footprint", "connect", "api"];
+pub const NAMES: [&str; 5] = ["start", "footprint", "connect", "pods", "api"];
 
 const STATE: &str = "/var/lib/keelson-bench";
 
