@@ -1,7 +1,8 @@
 //! The endpoints a Service should have: one per pod, grouped by address family and resolved ports.
 
 use keelson_client::views::{
-    Endpoint, EndpointConditions, EndpointHints, EndpointPort, Hint, IntOrString, Pod, Service, ServicePort, TargetRef,
+    Endpoint, EndpointConditions, EndpointHints, EndpointPort, Hint, IntOrString, Pod, Service, ServicePort,
+    TargetRef,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;

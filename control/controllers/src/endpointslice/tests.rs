@@ -207,7 +207,11 @@ fn hints_follow_the_traffic_distribution() {
     let rows = [
         (json!({}), pod(0, true), Value::Null),
         (json!({"trafficDistribution": "PreferClose"}), pod(0, true), json!({"forZones": [{"name": "z1"}]})),
-        (json!({"trafficDistribution": "PreferSameZone"}), pod(0, true), json!({"forZones": [{"name": "z1"}]})),
+        (
+            json!({"trafficDistribution": "PreferSameZone"}),
+            pod(0, true),
+            json!({"forZones": [{"name": "z1"}]}),
+        ),
         (
             json!({"trafficDistribution": "PreferSameNode"}),
             pod(0, true),
