@@ -110,7 +110,9 @@ impl Engine {
 
     /// Takes the Nodes, which the next write brings to the backend. True when every Service has to be taken anew.
     pub fn set_nodes(&mut self, nodes: &[Arc<Node>]) -> bool {
-        self.compiler.set_nodes(nodes)
+        let is_other = self.compiler.set_nodes(nodes);
+        self.learn_range();
+        is_other
     }
 
     /// Takes this node's pods. When it returns without an error, the host ports of those that have a network are in

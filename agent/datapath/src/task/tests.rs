@@ -19,6 +19,8 @@ use tokio::sync::mpsc;
 /// Lists what it holds; watches stay open and carry what is sent. Models: lists, watch frames.
 struct Api {
     nodes: Vec<Value>,
+    /// Later states of the nodes, and of the pods.
+    node_frames: Mutex<Option<mpsc::Receiver<Value>>>,
     pods: Mutex<Option<mpsc::Receiver<Value>>>,
 }
 
@@ -29,7 +31,11 @@ impl Transport for Api {
     ) -> BoxFuture<'static, Result<http::Response<ResponseBody>, TransportError>> {
         let uri = request.uri().to_string();
         let body = if uri.contains("watch=") {
-            let frames = if uri.contains("/pods") { self.pods.lock().take() } else { None };
+            let frames = match &uri {
+                uri if uri.contains("/pods") => self.pods.lock().take(),
+                uri if uri.contains("/nodes") => self.node_frames.lock().take(),
+                _ => None,
+            };
             stream(frames)
         } else {
             let items = if uri.contains("/nodes") { self.nodes.clone() } else { Vec::new() };
@@ -112,13 +118,23 @@ fn add_is_answered_when_the_view_has_the_pod_and_refused_when_it_never_does() {
 
 async fn scenario(config: DatapathConfig, known: &Namespace, unknown: &Namespace) {
     let (pods, frames) = mpsc::channel(4);
-    let nodes = vec![json!({
-        "metadata": {"name": "one", "resourceVersion": "5"}, "spec": {"podCIDR": "10.244.1.0/24"},
+    let mut node = json!({
+        "metadata": {"name": "one", "resourceVersion": "5"},
         "status": {"addresses": [{"type": "InternalIP", "address": "192.168.7.1"}]},
-    })];
-    let api = Arc::new(Api { nodes, pods: Mutex::new(Some(frames)) });
+    });
+    let (later, node_frames) = mpsc::channel(1);
+    let api = Arc::new(Api {
+        nodes: vec![node.clone()],
+        node_frames: Mutex::new(Some(node_frames)),
+        pods: Mutex::new(Some(frames)),
+    });
     let datapath = Datapath::start(config.clone(), Client::new(api, "test")).await.unwrap();
     let conf = config.cni_conf_dir.join("05-keelson.conflist");
+    // A node is given its range after it has registered.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!conf.exists(), "the runtime is told of no network that cannot be had");
+    (node["spec"], node["metadata"]["resourceVersion"]) = (json!({"podCIDR": "10.244.1.0/24"}), json!("8"));
+    later.send(json!({"type": "MODIFIED", "object": node})).await.unwrap();
     for _ in 0..200 {
         if conf.exists() {
             break;
