@@ -40,7 +40,7 @@ fn verb(method: &Method, path: &str) -> &'static str {
     let enters = ["/exec/", "/attach/", "/portForward/"].iter().any(|p| path.starts_with(p));
     match *method {
         _ if enters => "create",
-        Method::POST => "create",
+        Method::POST | Method::CONNECT => "create",
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE => "delete",
@@ -106,5 +106,7 @@ mod tests {
         check(Method::GET, "/portForward/n/p", "create");
         check(Method::GET, "/containerLogs/n/p/c", "get");
         check(Method::DELETE, "/pods", "delete");
+        check(Method::CONNECT, "", "create");
+        assert_eq!(subresources(""), ["proxy"]);
     }
 }

@@ -4,6 +4,7 @@
 //! the permission that the request needs.
 
 mod access;
+mod connect;
 mod exec;
 mod logs;
 mod query;
@@ -103,6 +104,9 @@ impl Server {
         let path = request.uri().path().to_owned();
         if let Err(refusal) = access::check(&self.context, &caller, request.method(), &path).await {
             return text(StatusCode::FORBIDDEN, &refusal);
+        }
+        if request.method() == Method::CONNECT {
+            return connect::connect(&self.context, &self.directory, request).await;
         }
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let get = request.method() == Method::GET;

@@ -67,3 +67,44 @@ async fn logs_exec_and_access() {
     check(Some("someone"), &get("/pods"), "403", "user=someone, verb=get").await;
     check(Some("someone"), &exec("SPDY/3.1", run), "403", "verb=create").await;
 }
+
+/// What the API server reaches pods by: only what runs here, and only for those who may enter the node.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_pods_of_this_node() {
+    let stage = Stage::start().await;
+    let port = 20_000 + std::process::id() % 10_000;
+    let connect =
+        |target: &str, rest: &str| format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n{rest}");
+    let here = connect(&format!("127.0.0.1:{port}"), "");
+    let refused = ask(&stage, API_SERVER, &here).await;
+    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("no pod that runs on node"), "{refused}");
+    stage.pod("web", json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": [
+        {"name": "c", "command": ["sh", "-c", format!("mkdir /www; echo hello from the pod > /www/index.html; \
+                                                       exec httpd -f -p 127.0.0.1:{port} -h /www")],
+         "readinessProbe": {"periodSeconds": 1, "tcpSocket": {"port": port}}}]}));
+    stage.until_ready("web").await;
+    let inner = "GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n";
+    let reply = ask(&stage, API_SERVER, &connect(&format!("127.0.0.1:{port}"), inner)).await;
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    assert!(reply.ends_with("hello from the pod\n"), "{reply}");
+    let check = async |name: Option<&str>, target: &str, status: &str, words: &str| {
+        let reply = ask(&stage, name, &connect(target, "")).await;
+        assert!(
+            reply.starts_with(&format!("HTTP/1.1 {status}")) && reply.contains(words),
+            "{target}: {reply}"
+        );
+    };
+    check(API_SERVER, "127.0.0.2:80", "403", "127.0.0.2").await;
+    check(API_SERVER, "127.0.0.1:9", "502", "dial tcp 127.0.0.1:9").await;
+    check(API_SERVER, "localhost:80", "400", "an address and a port").await;
+    check(None, "127.0.0.1:80", "401", "").await;
+    check(Some("someone"), "127.0.0.1:80", "403", "verb=create, resource=nodes, subresource(s)=[proxy]")
+        .await;
+    stage.api.delete_pod("default", "web", 0);
+    for _ in 0..10 {
+        if ask(&stage, API_SERVER, &here).await.starts_with("HTTP/1.1 403") {
+            return;
+        }
+    }
+    panic!("the pod's address is still reached after the pod is gone");
+}
