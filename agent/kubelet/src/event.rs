@@ -5,6 +5,8 @@ use crate::pod::{Observation, PodEvent};
 use crate::references::Reference;
 use keelson_client::Error;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One wake-up of the loop, beside changes of the pods' view and timers.
 #[derive(Debug)]
@@ -19,4 +21,6 @@ pub enum Event {
     StatusWritten { uid: String, result: Result<(Value, u64), Error> },
     /// The API object's deletion came back.
     ObjectDeleted { uid: String, result: Result<(), Error> },
+    /// The node's labels, read for one pod that the remembered ones refuse.
+    NodeRead { uid: String, labels: Arc<BTreeMap<String, String>> },
 }

@@ -14,6 +14,7 @@ use crate::references::References;
 use crate::run::{Directory, Loop, watch_events, watch_runtime};
 use crate::server::{self, ServingTls};
 use crate::tokens::Tokens;
+use arc_swap::ArcSwap;
 use keelson_api::resource::Resource;
 use keelson_client::Client;
 use keelson_client::informer::{Informer, Scope};
@@ -90,6 +91,7 @@ impl Kubelet {
             tokens: Tokens::new(client.clone(), clock),
             services: Informer::spawn(client.clone(), Resource::SERVICES, Scope::default()),
             recorder: Recorder::spawn(client.clone(), "kubelet", &config.node_name),
+            node_labels: ArcSwap::default(),
             events,
             making: Semaphore::new(config.parallel_starts),
             probing: Semaphore::new(PROBES_MAX),

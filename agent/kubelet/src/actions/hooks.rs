@@ -5,21 +5,27 @@ use crate::pod::Pod;
 use crate::pod::spec::Handler;
 use std::time::Duration;
 
-/// As much of a failed command's output as an event shows.
+/// As much of a failed command's output as the agent's log shows.
 const OUTPUT_CHARS_MAX: usize = 512;
 
 pub(super) async fn post_start(context: &Context, pod: &Pod, name: &str, id: &str) -> Result<(), String> {
     let Some(handler) = pod.container(name).and_then(|c| c.lifecycle.post_start.as_ref()) else {
         return Ok(());
     };
-    run(context, pod, name, id, handler).await.map_err(|e| format!("PostStartHook failed: {e}"))
+    run(context, pod, name, id, handler).await.map_err(|e| failed(pod, name, "PostStartHook", &e))
 }
 
 pub(super) async fn pre_stop(context: &Context, pod: &Pod, name: &str, id: &str) -> Result<(), String> {
     let Some(handler) = pod.container(name).and_then(|c| c.lifecycle.pre_stop.as_ref()) else {
         return Ok(());
     };
-    run(context, pod, name, id, handler).await.map_err(|e| format!("PreStopHook failed: {e}"))
+    run(context, pod, name, id, handler).await.map_err(|e| failed(pod, name, "PreStopHook", &e))
+}
+
+/// What a hook's command or server said may be a secret: who reads events does not see it.
+fn failed(pod: &Pod, container: &str, hook: &str, why: &str) -> String {
+    tracing::info!(pod = pod.key(), container, why, "{hook} failed");
+    format!("{hook} failed")
 }
 
 async fn run(context: &Context, pod: &Pod, name: &str, id: &str, handler: &Handler) -> Result<(), String> {

@@ -1,5 +1,7 @@
-//! One HTTP GET as probes and hooks make it: no certificate check, a redirect is an answer and is not followed.
+//! One HTTP GET as probes and hooks make it: no certificate check, redirects only within the host.
 
+use super::url::Url;
+use super::words;
 use crate::pod::Pod;
 use crate::pod::spec::HttpAction;
 use bytes::Bytes;
@@ -14,6 +16,9 @@ use tokio::net::TcpStream;
 
 /// As much of a body as is read; the rest is not looked at.
 const BODY_BYTES_MAX: usize = 10 << 10;
+/// As many redirects as Go's client follows.
+const REDIRECTS_MAX: usize = 10;
+const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
 pub(super) struct Get<'a> {
     pub(super) action: &'a HttpAction,
@@ -40,53 +45,55 @@ pub(super) fn port(value: &Value, pod: &Pod, container: &str) -> Result<u16, Str
         .ok_or_else(|| format!("couldn't find port: {value}"))
 }
 
-/// Status and the beginning of the body. The error is the reason in words.
+/// Status and the beginning of the body. The error is the reason in words. A redirect to the same host is followed;
+/// one to another host is an answer, as no probe may be led elsewhere.
 pub(super) async fn get(get: Get<'_>) -> Result<(u16, String), String> {
-    let limit = get.limit;
-    let words = describe(&get);
-    match tokio::time::timeout(limit, exchange(get)).await {
-        Ok(result) => result.map_err(|e| format!("Get \"{words}\": {e}")),
-        Err(_) => Err(format!(
-            "Get \"{words}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-        )),
+    let action = get.action;
+    let host = if action.host.is_empty() { get.ip } else { action.host.as_str() };
+    let port = port(&action.port, get.pod, get.container)?;
+    let mut url = Url::new(&action.scheme, host, port, &action.path);
+    let end = tokio::time::Instant::now() + get.limit;
+    for _ in 0..=REDIRECTS_MAX {
+        let failed = |why: &str| format!("Get \"{url}\": {why}");
+        let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+        let answer = tokio::time::timeout_at(end, exchange(&get, &url)).await.map_err(|_| failed(late))?;
+        let answer = answer.map_err(|why| failed(&why))?;
+        let next =
+            answer.location.as_deref().and_then(|to| url.join(to)).filter(|next| next.host == url.host);
+        match next {
+            Some(next) => url = next,
+            None => return Ok((answer.status, answer.body)),
+        }
     }
+    Err(format!("Get \"{url}\": stopped after {REDIRECTS_MAX} redirects"))
 }
 
-fn describe(get: &Get<'_>) -> String {
-    let port = port(&get.action.port, get.pod, get.container).unwrap_or(0);
-    let scheme =
-        if get.action.scheme.is_empty() { "http".to_owned() } else { get.action.scheme.to_lowercase() };
-    format!("{scheme}://{}/{}", address(host(get), port), get.action.path.trim_start_matches('/'))
+/// One reply.
+struct Answer {
+    status: u16,
+    /// Where a redirect leads.
+    location: Option<String>,
+    body: String,
 }
 
-fn host<'a>(get: &'a Get<'_>) -> &'a str {
-    if get.action.host.is_empty() { get.ip } else { &get.action.host }
-}
-
-fn address(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-async fn exchange(get: Get<'_>) -> Result<(u16, String), String> {
-    let port = port(&get.action.port, get.pod, get.container)?;
-    let target = address(host(&get), port);
-    let stream = TcpStream::connect(&target).await.map_err(|e| format!("dial tcp {target}: connect: {e}"))?;
-    let request = request(&get, &target)?;
-    let https = get.action.scheme.eq_ignore_ascii_case("https");
-    if https {
-        let name = ServerName::try_from(host(&get).to_owned()).map_err(|e| e.to_string())?;
+async fn exchange(get: &Get<'_>, url: &Url) -> Result<Answer, String> {
+    let target = url.authority();
+    let dialled = TcpStream::connect((url.host.as_str(), url.port)).await;
+    let stream = dialled.map_err(|e| words::dial(&target, &e))?;
+    let request = request(get, url, &target)?;
+    if url.https {
+        let name = ServerName::try_from(url.host.clone()).map_err(|e| e.to_string())?;
         let connector = tokio_rustls::TlsConnector::from(tls());
-        let stream = connector.connect(name, stream).await.map_err(|e| e.to_string())?;
+        let stream = connector.connect(name, stream).await.map_err(|e| words::exchange(&e))?;
         return send(TokioIo::new(stream), request).await;
     }
     send(TokioIo::new(stream), request).await
 }
 
-fn request(get: &Get<'_>, target: &str) -> Result<http::Request<Empty<Bytes>>, String> {
-    let path = format!("/{}", get.action.path.trim_start_matches('/'));
+fn request(get: &Get<'_>, url: &Url, target: &str) -> Result<http::Request<Empty<Bytes>>, String> {
     let headers = &get.action.http_headers;
     let named = |name: &str| headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
-    let mut request = http::Request::get(path);
+    let mut request = http::Request::get(url.path.as_str());
     if !named("host") {
         request = request.header(http::header::HOST, target);
     }
@@ -103,20 +110,23 @@ fn request(get: &Get<'_>, target: &str) -> Result<http::Request<Empty<Bytes>>, S
     request.body(Empty::new()).map_err(|e| e.to_string())
 }
 
-async fn send<S>(stream: TokioIo<S>, request: http::Request<Empty<Bytes>>) -> Result<(u16, String), String>
+async fn send<S>(stream: TokioIo<S>, request: http::Request<Empty<Bytes>>) -> Result<Answer, String>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(stream).await.map_err(|e| e.to_string())?;
+        hyper::client::conn::http1::handshake(stream).await.map_err(|e| words::exchange(&e))?;
     let connection = tokio::spawn(connection);
-    let reply = sender.send_request(request).await.map_err(|e| e.to_string());
+    let reply = sender.send_request(request).await.map_err(|e| words::exchange(&e));
     let result = match reply {
         Ok(reply) => {
             let status = reply.status().as_u16();
+            let location =
+                reply.headers().get(http::header::LOCATION).filter(|_| REDIRECTS.contains(&status));
+            let location = location.and_then(|l| l.to_str().ok()).map(str::to_owned);
             let body = Limited::new(reply.into_body(), BODY_BYTES_MAX).collect().await;
             let body = body.map(|b| b.to_bytes()).unwrap_or_default();
-            Ok((status, String::from_utf8_lossy(&body).into_owned()))
+            Ok(Answer { status, location, body: String::from_utf8_lossy(&body).into_owned() })
         }
         Err(error) => Err(error),
     };

@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod exit;
+mod grpc;
 mod hooks;
 mod http;
 mod mounts;
@@ -9,7 +10,9 @@ mod probe;
 mod sandbox;
 mod start;
 mod stop;
+mod url;
 mod volumes;
+mod words;
 
 use crate::cgroup::Cgroups;
 use crate::clock::Clock;
@@ -22,11 +25,13 @@ use crate::pod::{Command, Pod, PodEvent, ProbeResult};
 use crate::references::References;
 use crate::tokens::Tokens;
 use crate::volume::PodDirs;
+use arc_swap::ArcSwap;
 use keelson_api::resource::Resource;
 use keelson_client::Client;
 use keelson_client::informer::Informer;
 use keelson_client::recorder::{EventType, ObjectRef, Recorder};
 use keelson_client::views::Service;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -48,6 +53,8 @@ pub struct Context {
     pub tokens: Tokens,
     pub services: Informer<Service>,
     pub recorder: Recorder,
+    /// The node's labels as they were last written or read.
+    pub node_labels: ArcSwap<BTreeMap<String, String>>,
     pub events: mpsc::Sender<Event>,
     /// Bounds the calls that make sandboxes and containers.
     pub making: Semaphore,

@@ -1,6 +1,7 @@
 //! Makes one probe. Success, failure, or no answer to be had (which counts for nothing).
 
-use super::{Context, http};
+use super::url::address;
+use super::{Context, grpc, http, words};
 use crate::pod::Pod;
 use crate::pod::probe::ProbeKind;
 use crate::pod::spec::ProbeSpec;
@@ -41,8 +42,15 @@ pub(super) async fn run(
         let host = if action.host.is_empty() { ip } else { action.host.as_str() };
         return match tokio::time::timeout(limit, tokio::net::TcpStream::connect((host, port))).await {
             Ok(Ok(_)) => (Some(true), String::new()),
-            Ok(Err(error)) => (Some(false), format!("dial tcp {host}:{port}: connect: {error}")),
-            Err(_) => (Some(false), format!("dial tcp {host}:{port}: i/o timeout")),
+            Ok(Err(error)) => (Some(false), words::dial(&address(host, port), &error)),
+            Err(_) => (Some(false), words::dial_timeout(&address(host, port))),
+        };
+    }
+    if let Some(action) = &spec.handler.grpc {
+        let service = action.service.as_deref().unwrap_or("");
+        return match grpc::check(ip, action.port, service, limit).await {
+            Ok(()) => (Some(true), String::new()),
+            Err(error) => (Some(false), error),
         };
     }
     (None, String::new())

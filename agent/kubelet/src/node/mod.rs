@@ -37,6 +37,7 @@ async fn renew_status(context: &Context, mut node: Value) {
         if changed || overdue {
             match send(context, &wanted).await {
                 Ok(stored) => {
+                    remember_labels(context, &stored);
                     node = stored;
                     sent_at = Some(now.mono);
                 }
@@ -71,6 +72,7 @@ async fn register(context: &Context) -> Value {
         match result {
             Ok(node) => {
                 tracing::info!(node = name, "the node is registered");
+                remember_labels(context, &node);
                 return node;
             }
             Err(error) => {
@@ -79,6 +81,13 @@ async fn register(context: &Context) -> Value {
             }
         }
     }
+}
+
+/// Labels are others' to change too; what a write brings back is the newest there is.
+fn remember_labels(context: &Context, node: &Value) {
+    let labels = node.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    let labels = labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())));
+    context.node_labels.store(Arc::new(labels.collect()));
 }
 
 async fn send(context: &Context, status: &Value) -> Result<Value, Error> {

@@ -2,6 +2,7 @@
 //!
 //! The scheduler has asked the same; pods that name their node themselves have not been asked.
 
+use super::placement::{Place, is_wanted, ports_clash};
 use super::quantity::{pod_cpu_request_milli, pod_memory_request_bytes};
 use super::spec::Pod;
 
@@ -13,15 +14,23 @@ pub struct Allocatable {
     pub memory_bytes: i64,
 }
 
-/// Refuses `pod` beside the pods that are here: the reason (`OutOfcpu` ...) and its words.
+/// Why a pod may not run here: the reason (`OutOfcpu` ...) and its words.
+pub type Refusal = (&'static str, String);
+
+/// The reason when a pod's node selector or affinity does not allow the node.
+pub const NODE_AFFINITY: &str = "NodeAffinity";
+
+/// Refuses `pod` beside the pods that are here.
 pub fn admit<'a>(
     pod: &Pod,
     others: impl Iterator<Item = &'a Pod>,
     node: Allocatable,
-) -> Result<(), (&'static str, String)> {
-    let (mut count, mut cpu, mut memory) = (0, 0, 0);
+    place: Place<'_>,
+) -> Result<(), Refusal> {
+    let (mut count, mut cpu, mut memory, mut clash) = (0, 0, 0, false);
     for other in others {
         count += 1;
+        clash |= ports_clash(pod, other);
         cpu += pod_cpu_request_milli(other);
         memory += pod_memory_request_bytes(other);
     }
@@ -43,6 +52,14 @@ pub fn admit<'a>(
     if asked > 0 && memory + asked > node.memory_bytes {
         return refuse("OutOfmemory", "memory", asked, memory, node.memory_bytes);
     }
+    let predicate =
+        |name: &'static str, words: &str| Err((name, format!("Predicate {name} failed: {words}")));
+    if !is_wanted(pod, place) {
+        return predicate(NODE_AFFINITY, "node(s) didn't match Pod's node affinity/selector");
+    }
+    if clash {
+        return predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports");
+    }
     Ok(())
 }
 
@@ -60,12 +77,18 @@ mod tests {
         };
         let node = Allocatable { pods: 2, cpu_milli: 1000, memory_bytes: 1 << 20 };
         let check = |others: &[Pod], new: Pod, expect: Option<&str>| {
-            assert_eq!(admit(&new, others.iter(), node).err().map(|e| e.0), expect);
+            let place = Place { name: "n", labels: &Default::default() };
+            assert_eq!(admit(&new, others.iter(), node, place).err().map(|e| e.0), expect);
         };
         check(&[], pod("1", "1Mi"), None);
         check(&[pod("500m", "0")], pod("501m", "0"), Some("OutOfcpu"));
         check(&[pod("0", "1Ki")], pod("0", "1Mi"), Some("OutOfmemory"));
         check(&[pod("0", "0"), pod("0", "0")], pod("0", "0"), Some("OutOfpods"));
         check(&[pod("2", "0")], pod("0", "0"), None);
+        let with = |spec| -> Pod { serde_json::from_value(json!({"spec": spec})).unwrap() };
+        let port = || with(json!({"containers": [{"ports": [{"hostPort": 80}]}]}));
+        check(&[], port(), None);
+        check(&[port()], port(), Some("NodePorts"));
+        check(&[], with(json!({"nodeSelector": {"a": "b"}})), Some("NodeAffinity"));
     }
 }

@@ -12,6 +12,7 @@ mod live;
 pub mod machine;
 mod observe;
 pub mod patch;
+pub mod placement;
 pub mod probe;
 pub mod quantity;
 pub mod spec;

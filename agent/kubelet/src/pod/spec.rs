@@ -1,5 +1,6 @@
 //! The fields of a Pod that the kubelet reads. A narrow view: it is never written back.
 
+use keelson_client::views::Affinity;
 use keelson_client::{Meta, View};
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,6 +23,8 @@ pub struct Pod {
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec {
     pub node_name: String,
+    pub node_selector: Labels,
+    pub affinity: Option<Box<Affinity>>,
     pub containers: Vec<ContainerSpec>,
     pub init_containers: Vec<ContainerSpec>,
     pub volumes: Vec<Volume>,
@@ -285,6 +288,7 @@ pub struct Handler {
     pub exec: Option<ExecAction>,
     pub http_get: Option<HttpAction>,
     pub tcp_socket: Option<TcpAction>,
+    pub grpc: Option<GrpcAction>,
     pub sleep: Option<SleepAction>,
 }
 
@@ -316,6 +320,15 @@ pub struct HttpHeader {
 pub struct TcpAction {
     pub port: Value,
     pub host: String,
+}
+
+/// Asks a server that speaks the gRPC health checking protocol.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct GrpcAction {
+    pub port: u16,
+    /// Which of its services; empty means the server as a whole.
+    pub service: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -1,5 +1,6 @@
 //! The kubelet's loop: one task that owns every pod's machine.
 
+mod admission;
 mod directory;
 mod look;
 mod pods;

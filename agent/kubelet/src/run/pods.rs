@@ -1,11 +1,12 @@
 //! The loop itself: events in, machines advanced, commands out.
 
+use super::admission::Labels;
 use super::directory::Directory;
 use super::writer::{Send, Writer};
 use crate::actions::{self, Context};
 use crate::cri::observe::PodName;
 use crate::event::Event;
-use crate::pod::admit::{Allocatable, admit};
+use crate::pod::admit::NODE_AFFINITY;
 use crate::pod::machine::Machine;
 use crate::pod::quantity::{Qos, pod_cpu_request_milli, shares};
 use crate::pod::status::Host;
@@ -17,7 +18,7 @@ use keelson_client::informer::{Change, Feed, Informer};
 use keelson_client::views::Partial;
 use keelson_client::{DeleteParams, Error, PatchKind};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -37,9 +38,11 @@ struct Entry {
 }
 
 pub(crate) struct Loop {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     informer: Informer<Pod>,
     pods: HashMap<String, Entry>,
+    /// Pods that the node's labels as they are now must let in or refuse; they are being read.
+    pub(super) undecided: HashMap<String, Arc<Pod>>,
     observed: HashMap<String, Observation>,
     /// The runtime was listed once: pods may be adopted or made.
     looked: bool,
@@ -56,6 +59,7 @@ impl Loop {
             context,
             informer,
             pods: HashMap::new(),
+            undecided: HashMap::new(),
             observed: HashMap::new(),
             looked: false,
             synced: false,
@@ -97,6 +101,7 @@ impl Loop {
             Event::Reference(reference) => self.reference_changed(&reference),
             Event::StatusWritten { uid, result } => self.status_written(&uid, result),
             Event::ObjectDeleted { uid, result } => self.object_deleted(&uid, result),
+            Event::NodeRead { uid, labels } => self.node_read(&uid, &labels),
         }
     }
 
@@ -105,11 +110,11 @@ impl Loop {
             Change::Applied { old, new } => {
                 // The name was reused between two looks: the old pod is gone.
                 if let Some(old) = old.filter(|o| o.meta.uid != new.meta.uid) {
-                    self.step(&old.meta.uid, PodEvent::Gone);
+                    self.pod_gone(&old.meta.uid);
                 }
                 self.pod_applied(new);
             }
-            Change::Deleted(last) => self.step(&last.meta.uid, PodEvent::Gone),
+            Change::Deleted(last) => self.pod_gone(&last.meta.uid),
             Change::Resync => self.resync(),
         }
     }
@@ -119,6 +124,7 @@ impl Loop {
         let uids: HashSet<&str> = all.iter().map(|p| p.meta.uid.as_str()).collect();
         let gone: Vec<String> =
             self.pods.keys().filter(|uid| !uids.contains(uid.as_str())).cloned().collect();
+        self.undecided.retain(|uid, _| uids.contains(uid.as_str()));
         for uid in gone {
             self.step(&uid, PodEvent::Gone);
         }
@@ -136,14 +142,31 @@ impl Loop {
             entry.writer.heard(&pod.status, pod.meta.revision());
             return self.step(&uid, PodEvent::Updated(pod));
         }
-        let now = self.context.clock.now();
-        let mut machine = Machine::new(Arc::clone(&pod), self.observed.get(&uid), now);
-        if !self.observed.contains_key(&uid)
-            && machine.ending().is_none()
-            && let Err((reason, message)) = self.admit(&pod)
-        {
-            self.context.record(&pod, true, reason, message.clone(), None);
-            machine.reject(reason, &message);
+        if let Some(waiting) = self.undecided.get_mut(&uid) {
+            *waiting = pod;
+            return;
+        }
+        let labels = self.context.node_labels.load_full();
+        self.take_in(pod, &labels, Labels::Remembered);
+    }
+
+    fn pod_gone(&mut self, uid: &str) {
+        self.undecided.remove(uid);
+        self.step(uid, PodEvent::Gone);
+    }
+
+    /// A pod that is new here: it begins, or it is refused.
+    pub(super) fn take_in(&mut self, pod: Arc<Pod>, labels: &BTreeMap<String, String>, known: Labels) {
+        let uid = pod.meta.uid.clone();
+        let mut machine = Machine::new(Arc::clone(&pod), self.observed.get(&uid), self.context.clock.now());
+        let is_new = !self.observed.contains_key(&uid) && machine.ending().is_none();
+        match self.admit(&pod, labels) {
+            Err((NODE_AFFINITY, _)) if is_new && known == Labels::Remembered => return self.read_node(pod),
+            Err((reason, message)) if is_new => {
+                self.context.record(&pod, true, reason, message.clone(), None);
+                machine.reject(reason, &message);
+            }
+            _ => {}
         }
         let entry = Entry {
             machine,
@@ -157,14 +180,9 @@ impl Loop {
         self.step(&uid, PodEvent::Tick);
     }
 
-    fn admit(&self, pod: &Pod) -> Result<(), (&'static str, String)> {
-        let alive = self.pods.values().filter(|e| !e.machine.over()).map(|e| &*e.machine.pod);
-        let node = Allocatable {
-            pods: usize::try_from(self.context.config.max_pods).unwrap_or(usize::MAX),
-            cpu_milli: self.context.machine.cpu_milli,
-            memory_bytes: self.context.machine.memory_bytes,
-        };
-        admit(pod, alive, node)
+    /// The pods that take room on the node.
+    pub(super) fn alive(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.values().filter(|e| !e.machine.over()).map(|e| &*e.machine.pod)
     }
 
     fn runtime_seen(&mut self, changes: Vec<(PodName, Observation)>) {
