@@ -1,6 +1,7 @@
 //! House rules that a machine can check: dependency directions, the 'nevers' of the crates, the code map, sizes
 //! and leftovers. Part of the tests and of `cargo xtask verify`.
 
+mod addresses;
 mod floors;
 mod sources;
 

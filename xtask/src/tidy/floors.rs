@@ -52,15 +52,15 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
             findings.extend(judge(room, &dependency));
         }
     }
-    let manifest = root.join(EBPF_MANIFEST);
-    for dependency in dependencies(&manifest)? {
-        if !EBPF_ALLOWED.contains(&dependency.as_str()) {
-            findings.push(format!("{EBPF_MANIFEST}: the kernel programs must not depend on {dependency}"));
-        }
-    }
+    findings.extend(dependencies(&root.join(EBPF_MANIFEST))?.iter().filter_map(|name| judge_kernel(name)));
     findings.extend(members(root)?);
-    findings.extend(code_map(root));
+    findings.extend(code_map(&fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap_or_default()));
     Ok(findings)
+}
+
+fn judge_kernel(dependency: &str) -> Option<String> {
+    let wrong = || format!("{EBPF_MANIFEST}: the kernel programs must not depend on {dependency}");
+    (!EBPF_ALLOWED.contains(&dependency)).then(wrong)
 }
 
 fn judge(room: &Room, dependency: &str) -> Option<String> {
@@ -73,40 +73,57 @@ fn judge(room: &Room, dependency: &str) -> Option<String> {
     (!allowed).then(|| format!("{at}: floor {} depends on {dependency} of floor {}", room.floor, other.floor))
 }
 
-/// The names in `[dependencies]` (those of tests and build scripts are free).
 fn dependencies(manifest: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(manifest).with_context(|| format!("{}", manifest.display()))?;
-    let mut inside = false;
+    Ok(names(&text))
+}
+
+/// The names in `[dependencies]` and in `[target.*.dependencies]`, also as tables of their own; those of tests and
+/// build scripts are free. A crate that is renamed counts by what it is.
+fn names(manifest: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for line in text.lines() {
-        if line.starts_with('[') {
-            inside = line == "[dependencies]";
-        } else if inside && !line.trim().is_empty() && !line.starts_with('#') {
+    let mut inside = false;
+    for line in manifest.lines().map(str::trim) {
+        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            let (above, last) = section.rsplit_once("dependencies").unwrap_or((section, "none"));
+            let ours = above.is_empty() || (above.starts_with("target.") && above.ends_with('.'));
+            inside = ours && last.is_empty();
+            if ours && let Some(name) = last.strip_prefix('.') {
+                names.push(name.trim_matches('"').to_owned());
+            }
+        } else if inside && !line.is_empty() && !line.starts_with('#') {
             let end = line.find(['.', ' ', '=']).unwrap_or(line.len());
-            names.push(line[..end].to_owned());
+            names.push(line[..end].trim_matches('"').to_owned());
+        }
+        // In a table of its own, and inline.
+        if let Some(at) = line.find("package = \"").filter(|_| !line.starts_with('#')) {
+            names.extend(line[at..].split('"').nth(1).map(str::to_owned));
         }
     }
-    Ok(names)
+    names
 }
 
 /// Every member of the workspace is a room or a developer's crate, so that a new one gets a floor.
 fn members(root: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(root.join("Cargo.toml"))?;
-    let list = text.split("members = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
+    Ok(homeless(&text))
+}
+
+fn homeless(manifest: &str) -> Vec<String> {
+    let list =
+        manifest.split("members = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
     let known = |folder: &str| {
         ROOMS.iter().any(|r| r.folder == folder) || ["xtask", "tests", "examples/webserver"].contains(&folder)
     };
-    Ok(list
-        .lines()
+    list.lines()
         .filter_map(|l| l.trim().strip_prefix('"')?.split('"').next())
         .filter(|folder| !known(folder))
         .map(|folder| format!("Cargo.toml: {folder} has no floor in xtask/src/tidy/floors.rs"))
-        .collect())
+        .collect()
 }
 
 /// ARCHITECTURE.md names every room.
-fn code_map(root: &Path) -> Vec<String> {
-    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap_or_default();
+fn code_map(text: &str) -> Vec<String> {
     ROOMS
         .iter()
         .filter(|room| !text.contains(&format!("`{}`", room.name)))
@@ -129,5 +146,35 @@ mod tests {
         assert!(judge(kubelet, "keelson-client").is_none());
         let abi = ROOMS.iter().find(|r| r.name == "keelson-ebpf-abi").unwrap();
         assert!(judge(abi, "serde").is_some(), "the abi depends on nothing");
+    }
+
+    /// What never stands in a manifest is found in whichever way it stands there.
+    #[test]
+    fn every_form_of_a_dependency() {
+        let found = names(
+            "[package]\nname = \"x\"\n[dependencies]\na.workspace = true\n# b = \"1\"\nc = { version = \"1\" }\n\
+             d = { package = \"e\", version = \"1\" }\n[target.'cfg(unix)'.dependencies]\nf = \"1\"\n\
+             [target.x86_64-unknown-linux-gnu.dependencies.g]\nversion = \"1\"\n[dependencies.h]\npackage = \"i\"\n\
+             [dev-dependencies]\nj = \"1\"\n[target.'cfg(unix)'.dev-dependencies]\nk = \"1\"\n[build-dependencies]\n\
+             l = \"1\"\n[workspace.dependencies]\nm = \"1\"\n[lints]\nworkspace = true\n",
+        );
+        assert_eq!(found, ["a", "c", "d", "e", "f", "g", "h", "i"]);
+    }
+
+    #[test]
+    fn the_kernel_programs_have_little() {
+        assert!(judge_kernel("keelson-api").is_some());
+        assert!(judge_kernel("keelson-ebpf-abi").is_none());
+    }
+
+    #[test]
+    fn a_new_member_needs_a_floor_and_a_place_on_the_map() {
+        let manifest = "[workspace]\nmembers = [\n    \"api\",\n    \"attic\",\n    \"xtask\",\n]\n";
+        let found = homeless(manifest);
+        assert!(found.len() == 1 && found[0].contains("attic"), "{found:?}");
+        let all: String = ROOMS.iter().map(|room| format!("`{}` ", room.name)).collect();
+        assert_eq!(code_map(&all), [""; 0]);
+        let found = code_map(&all.replace("`keelson-dns` ", ""));
+        assert!(found.len() == 1 && found[0].contains("`keelson-dns`"), "{found:?}");
     }
 }
