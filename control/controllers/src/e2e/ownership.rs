@@ -68,6 +68,22 @@ async fn dependents_go_stay_or_go_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_circle_of_owners_goes_as_a_whole() {
+    let cluster = Cluster::start(0).await;
+    let a = cluster.create(&Resource::CONFIG_MAPS, "t", map("a", json!([]))).await;
+    let b = cluster.create(&Resource::CONFIG_MAPS, "t", map("b", owned_by(&a, true))).await;
+    let c = cluster.create(&Resource::CONFIG_MAPS, "t", map("c", owned_by(&b, true))).await;
+    let closing = json!({"metadata": {"ownerReferences": owned_by(&c, true)}});
+    let _: Value = cluster.admin.merge_patch(&Resource::CONFIG_MAPS, "t", "a", &closing).await.unwrap();
+    // The graph has to know the circle before it is deleted.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    delete(&cluster, "a", Propagation::Foreground).await;
+    let gone = async |c: &Cluster| !exists(c, "a").await && !exists(c, "b").await && !exists(c, "c").await;
+    cluster.until("all three gone", gone).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn namespaces_have_what_they_need_and_go_with_all_they_have() {
     let cluster = Cluster::start(1).await;
     cluster.create(&Resource::NAMESPACES, "", json!({"metadata": {"name": "doomed"}})).await;

@@ -112,23 +112,27 @@ impl Garbage {
 
     /// An object that waits for its dependents goes when none blocks it any more.
     async fn wait_for_dependents(&self, resource: &Resource, live: &Meta) -> Result<(), Error> {
-        let blocking: Vec<Work> = {
+        let (is_blocked, alive, in_circle) = {
             let graph = self.graph.lock();
-            graph
-                .blocking(&live.uid)
-                .iter()
-                .filter(|n| !n.deleting)
-                .map(|n| Work::Attempt(n.uid.clone()))
-                .collect()
+            let blocking = graph.blocking(&live.uid);
+            let alive = blocking.iter().filter(|n| !n.deleting).map(|n| Work::Attempt(n.uid.clone()));
+            (!blocking.is_empty(), alive.collect::<Vec<_>>(), graph.waits_for_itself(&live.uid))
         };
-        if !blocking.is_empty() {
-            blocking.into_iter().for_each(|w| self.queue.add(w));
+        if !is_blocked {
+            return self.drop_finalizer(resource, live, FOREGROUND).await;
+        }
+        alive.into_iter().for_each(|w| self.queue.add(w));
+        if in_circle { self.unblock(resource, live).await } else { Ok(()) }
+    }
+
+    /// Owners need not wait for this object any more; in a circle one has to go first.
+    async fn unblock(&self, resource: &Resource, live: &Meta) -> Result<(), Error> {
+        let mut owners = live.owner_references.clone();
+        if !owners.iter().any(|o| o.block_owner_deletion) {
             return Ok(());
         }
-        if !self.graph.lock().blocking(&live.uid).is_empty() {
-            return Ok(());
-        }
-        self.drop_finalizer(resource, live, FOREGROUND).await
+        owners.iter_mut().for_each(|o| o.block_owner_deletion = false);
+        self.patch(resource, live, json!({"ownerReferences": owners})).await
     }
 
     async fn orphan(&self, uid: &str) -> Result<(), Error> {

@@ -159,6 +159,22 @@ impl Graph {
         node.dependents.iter().filter_map(|d| self.0.get(d)).filter(blocks).collect()
     }
 
+    /// Whether an object that waits for its dependents waits, through others that wait too, for itself.
+    pub(super) fn waits_for_itself(&self, uid: &str) -> bool {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![uid]);
+        while let Some(at) = next.pop() {
+            for node in self.blocking(at).into_iter().filter(|n| n.foreground) {
+                if node.uid == uid {
+                    return true;
+                }
+                if seen.insert(node.uid.as_str()) {
+                    next.push(&node.uid);
+                }
+            }
+        }
+        false
+    }
+
     pub(super) fn dependents(&self, uid: &str) -> Vec<Node> {
         let Some(node) = self.0.get(uid) else { return Vec::new() };
         node.dependents.iter().filter_map(|d| self.0.get(d)).cloned().collect()

@@ -100,6 +100,36 @@ fn foreground_deletion_waits_for_what_blocks() {
 }
 
 #[test]
+fn a_circle_of_those_that_wait_is_found() {
+    let waiting = |owner: &str, block: bool| {
+        let mut meta = deleting("foregroundDeletion");
+        meta["ownerReferences"] = owned_by(&[owner])["ownerReferences"].clone();
+        meta["ownerReferences"][0]["blockOwnerDeletion"] = json!(block);
+        meta
+    };
+    let mut world = World::new();
+    world.set("a", owned_by(&["c"]));
+    world.set("b", owned_by(&["a"]));
+    world.set("c", owned_by(&["b"]));
+    world.set("a", waiting("c", true));
+    world.set("b", waiting("a", true));
+    assert!(!world.0.waits_for_itself("a"), "c does not wait yet");
+    world.set("c", waiting("b", true));
+    for uid in ["a", "b", "c"] {
+        assert!(world.0.waits_for_itself(uid), "{uid}");
+    }
+    // One that hangs on the circle is not in it.
+    world.set("d", waiting("c", true));
+    assert!(!world.0.waits_for_itself("d"));
+    assert_eq!(world.set("c", waiting("b", false)), ["attempt b"], "its owner looks again");
+    for uid in ["a", "b", "c"] {
+        assert!(!world.0.waits_for_itself(uid), "{uid}");
+    }
+    world.set("self", waiting("self", true));
+    assert!(world.0.waits_for_itself("self"));
+}
+
+#[test]
 fn orphaning_is_asked_for_once() {
     let mut world = World::new();
     world.set("rs", json!({}));
