@@ -14,6 +14,7 @@ mod deployment;
 mod e2e;
 mod endpoints;
 mod endpointslice;
+mod endpointslicemirroring;
 mod garbage;
 mod namespace;
 mod nodeipam;

@@ -5,8 +5,8 @@ use crate::context::{Context, Tasks};
 use crate::nodeipam::{Range, RangeError};
 use crate::shared::Shared;
 use crate::{
-    certificates, deployment, endpoints, endpointslice, garbage, namespace, nodeipam, nodelifecycle, podgc,
-    replicaset, rootca, serviceaccount, taints,
+    certificates, deployment, endpoints, endpointslice, endpointslicemirroring, garbage, namespace, nodeipam,
+    nodelifecycle, podgc, replicaset, rootca, serviceaccount, taints,
 };
 use keelson_client::Client;
 use keelson_client::lease::{Election, ElectionConfig};
@@ -147,6 +147,7 @@ fn run(config: &ControllerConfig, make_client: &MakeClient, synced: &watch::Send
     replicaset::start(&context);
     endpointslice::start(&context);
     endpoints::start(&context);
+    endpointslicemirroring::start(&context);
     namespace::start(&context);
     let metadata_read = garbage::start(&context, reader);
     taints::start(&context);

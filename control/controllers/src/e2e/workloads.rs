@@ -208,3 +208,23 @@ async fn many_pods_at_once() {
     cluster.until("at rest", async |c| rolled_out(c, 0).await).await;
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_that_users_keep_are_mirrored() {
+    let cluster = Cluster::start(0).await;
+    let service = json!({"metadata": {"name": "db"}, "spec": {"ports": [{"port": 80}]}});
+    cluster.create(&Resource::SERVICES, "t", service).await;
+    let kept = |ip: &str| json!({"metadata": {"name": "db"}, "subsets": [{"addresses": [{"ip": ip}], "ports": [{"port": 80}]}]});
+    let mirrored = async |c: &Cluster| {
+        let slices = c.list(&Resource::ENDPOINT_SLICES, "t").await;
+        slices.iter().map(|s| s["endpoints"][0]["addresses"][0].clone()).collect::<Vec<_>>()
+    };
+    cluster.create(&Resource::ENDPOINTS, "t", kept("10.1.2.3")).await;
+    cluster.until("a mirror", async |c| mirrored(c).await == ["10.1.2.3"]).await;
+    let _: Value =
+        cluster.admin.merge_patch(&Resource::ENDPOINTS, "t", "db", &kept("10.2.3.4")).await.unwrap();
+    cluster.until("the change", async |c| mirrored(c).await == ["10.2.3.4"]).await;
+    cluster.admin.delete(&Resource::ENDPOINTS, "t", "db", &DeleteParams::default()).await.unwrap();
+    cluster.until("no mirror", async |c| mirrored(c).await.is_empty()).await;
+    cluster.stop().await;
+}
