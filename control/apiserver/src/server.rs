@@ -66,6 +66,8 @@ pub(crate) struct Core {
     pub fixed: Fixed,
     /// Cancelled when shutdown begins: watches end, no connection is taken.
     pub shutdown: CancellationToken,
+    /// Set just before that, for those who look often.
+    pub stopping: AtomicBool,
     /// Set by the assembly once bootstrap objects exist; `/readyz` says so.
     pub ready: AtomicBool,
     /// What else must hold before the server is ready.
@@ -98,6 +100,7 @@ impl ApiServer {
             turns: Turns::new(),
             fixed,
             shutdown: CancellationToken::new(),
+            stopping: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             conditions: RwLock::default(),
         };
@@ -135,6 +138,7 @@ impl ApiServer {
 
     /// Ends watches and stops accepting; `serve_tls` then returns.
     pub fn shutdown(&self) {
+        self.core.stopping.store(true, Ordering::Release);
         self.core.shutdown.cancel();
     }
 
@@ -182,6 +186,11 @@ pub(crate) struct TlsService {
 }
 
 impl TlsService {
+    /// Whether shutdown has begun.
+    pub fn is_stopping(&self) -> bool {
+        self.core.stopping.load(Ordering::Acquire)
+    }
+
     pub fn handshake_failed(&self) {
         self.core.metrics.tls_failures.fetch_add(1, Ordering::Relaxed);
     }

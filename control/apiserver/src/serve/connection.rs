@@ -4,7 +4,9 @@ use super::cork;
 use crate::server::{ConnectionService, TlsService};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -49,7 +51,7 @@ pub fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Runs a connection to its end. `stop` begins an orderly end, `cut` ends it at once.
+/// Runs a connection to its end. `stop` begins an orderly end, `cut` ends it at once; `cut` comes after `stop`.
 pub async fn run(
     stream: TlsStream<TcpStream>,
     http: auto::Builder<TokioExecutor>,
@@ -58,35 +60,45 @@ pub async fn run(
     cut: CancellationToken,
 ) {
     let session = stream.get_ref().1;
-    let service = ConnectionService::new(service, session.peer_certificates());
+    let connection = ConnectionService::new(service.clone(), session.peer_certificates());
     if session.alpn_protocol() == Some(b"h2") {
         let (corked, cork) = cork::cork(stream);
-        cork.run(drive(corked, http, service, stop, cut)).await;
+        cork.run(drive(corked, http, connection, &service, stop, cut)).await;
     } else {
         // HTTP/1.1 writes a reply in one piece, and gives the stream away when it is upgraded.
-        drive(stream, http, service, stop, cut).await;
+        drive(stream, http, connection, &service, stop, cut).await;
     }
 }
 
 async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     http: auto::Builder<TokioExecutor>,
-    service: ConnectionService,
+    connection: ConnectionService,
+    service: &TlsService,
     stop: CancellationToken,
     cut: CancellationToken,
 ) {
-    let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            // Errors of a connection are the client's: resets, bad frames. Nothing is left to answer.
-            _ = connection.as_mut() => return,
-            () = cut.cancelled() => return,
-            () = stop.cancelled(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
+    let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), connection));
+    let mut stop = pin!(stop.cancelled());
+    let mut registered = false;
+    let ended = poll_fn(|context| {
+        // Errors of a connection are the client's: resets, bad frames. Nothing is left to answer.
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(true);
         }
+        // To look at a token takes a lock, and this is done at every turn. Once is enough to be woken by it, as the
+        // waker of a task stays the same; afterwards a flag tells that it was the token.
+        let stops = if registered { service.is_stopping() } else { stop.as_mut().poll(context).is_ready() };
+        registered = true;
+        if stops { Poll::Ready(false) } else { Poll::Pending }
+    })
+    .await;
+    if ended {
+        return;
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        () = cut.cancelled() => {}
     }
 }

@@ -3,6 +3,7 @@
 //! connection pays twenty for one change. Holds back nothing beyond the turn, and no more than a few records.
 
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,8 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const RECORD: usize = 16 * 1024;
 /// Bytes held back at most.
 const HELD: usize = 4 * RECORD;
-/// Room that a connection keeps between two turns.
-const KEPT: usize = 1024;
+
+thread_local! {
+    /// Where turns put what they write, one after the other: each connection with a buffer of its own would find
+    /// it cold, and thousands of them are much memory.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 struct Shared<S> {
     stream: S,
@@ -60,6 +65,9 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
         if self.held.len() + length > HELD {
             ready!(self.drain(context))?;
         }
+        if self.held.capacity() == 0 {
+            self.held = BUFFER.take();
+        }
         parts.iter().for_each(|part| self.held.extend_from_slice(part));
         Poll::Ready(Ok(length))
     }
@@ -77,9 +85,11 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
                 count => self.written += count,
             }
         }
-        self.written = 0;
-        self.held.clear();
-        self.held.shrink_to(KEPT);
+        if self.held.capacity() > 0 {
+            self.written = 0;
+            self.held.clear();
+            BUFFER.set(std::mem::take(&mut self.held));
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -185,7 +195,7 @@ mod tests {
             let writes: Vec<_> = shared.stream.writes.iter().map(Vec::len).collect();
             assert_eq!(writes, want_writes, "{turns:?}");
         }
-        assert!(shared.held.is_empty() && shared.held.capacity() <= KEPT);
+        assert_eq!(shared.held.capacity(), 0, "nothing is kept between turns");
     }
 
     #[tokio::test]
