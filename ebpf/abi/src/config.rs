@@ -12,6 +12,8 @@ pub struct Config {
     pub node_local: Address,
     /// The pods' gateway, also the source that a pod sees when it reaches itself through a service.
     pub gateway: Address,
+    /// Cookie of the node's own network namespace: only its processes reach this node's loopback addresses.
+    pub netns_cookie: u64,
     /// Interface that leads out of the node.
     pub outer_ifindex: u32,
     /// The VXLAN device, in external mode.

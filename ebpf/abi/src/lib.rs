@@ -87,7 +87,7 @@ plain! {
     u64 = 8,
     Address = 16,
     Be16 = 2,
-    Config = 88,
+    Config = 96,
     Endpoint = 20,
     Tuple = 40,
     Flow = 72,

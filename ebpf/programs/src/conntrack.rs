@@ -12,11 +12,13 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_coarse_ns() }
 }
 
-/// The live flow that a packet belongs to. A SYN on a closing flow opens a new one.
+/// The live flow that a packet belongs to. A SYN opens a new one where the old one is closing, or leads to a backend
+/// that has left its service.
 #[inline(always)]
 pub fn find(packet: &Packet, now: u64) -> Option<&'static mut Flow> {
     let flow = get(&packet.tuple)?;
-    if flow.expired(packet.tuple.protocol, now) || (packet.is_syn() && flow.flags & Flow::CLOSED != 0) {
+    let may_end = flow.flags & (Flow::CLOSED | Flow::LEFT) != 0;
+    if flow.expired(packet.tuple.protocol, now) || (packet.is_syn() && may_end) {
         return None;
     }
     Some(flow)

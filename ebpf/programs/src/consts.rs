@@ -1,7 +1,10 @@
 //! Numbers of protocols and of the kernel's ABI, and sizes of maps.
 
-/// Size of an Ethernet header.
+/// Sizes of headers, without options.
 pub const ETHERNET_LEN: u32 = 14;
+pub const IPV4_LEN: u32 = 20;
+pub const TCP_LEN: u32 = 20;
+pub const ICMP_LEN: u32 = 8;
 /// EtherTypes as the context shows them: network order in the low 16 bits.
 pub const ETHERTYPE_IPV4: u32 = 0x0800_u16.to_be() as u32;
 pub const ETHERTYPE_IPV6: u32 = 0x86dd_u16.to_be() as u32;
@@ -16,6 +19,12 @@ pub const SCTP: u8 = 132;
 /// ICMP types that carry an identifier.
 pub const ECHO_REPLY: u8 = 0;
 pub const ECHO_REQUEST: u8 = 8;
+/// ICMP types that carry the head of a packet that met an error.
+pub const UNREACHABLE: u8 = 3;
+pub const TIME_EXCEEDED: u8 = 11;
+pub const PARAMETER_PROBLEM: u8 = 12;
+/// Code of [`UNREACHABLE`]: nobody listens at the port.
+pub const PORT_UNREACHABLE: u8 = 3;
 
 /// TCP flags.
 pub const FIN: u8 = 0x01;
@@ -36,8 +45,9 @@ pub const IPV4_FRAGMENT_OFFSET: u16 = 0x1fff_u16.to_be();
 pub const ACT_UNSPEC: i32 = -1;
 pub const ACT_SHOT: i32 = 2;
 
-/// include/uapi/linux/if_packet.h: the frame is for this host.
+/// include/uapi/linux/if_packet.h: the frame is for this host, or for another one and only overheard.
 pub const PACKET_HOST: u32 = 0;
+pub const PACKET_OTHER_HOST: u32 = 3;
 
 /// Flags of bpf_l4_csum_replace: the field is part of the pseudo header; a UDP checksum of 0 stays 0.
 pub const CSUM_PSEUDO_HEADER: u64 = 0x10;
@@ -52,6 +62,14 @@ pub const MAP_NO_EXIST: u64 = 1;
 
 pub const EEXIST: i32 = -17;
 pub const ECONNREFUSED: i32 = -111;
+pub const EHOSTUNREACH: i32 = -113;
+
+pub const SECOND_NS: u64 = 1_000_000_000;
+
+/// ICMP errors that this node sends by itself: one per interval, and as many at once as fit into the burst. The
+/// kernel's own limit is as large (net.ipv4.icmp_msgs_per_sec).
+pub const ERROR_INTERVAL_NS: u64 = SECOND_NS / 1_000;
+pub const ERROR_BURST_NS: u64 = 50 * ERROR_INTERVAL_NS;
 
 /// Ports tried before a new flow that needs one is refused.
 pub const NAT_TRIES: u32 = 8;
@@ -63,6 +81,9 @@ pub const FLOWS_MAX: usize = 262_144;
 pub const PEERS_MAX: usize = 32_768;
 pub const ENDPOINTS_MAX: usize = 4_096;
 pub const SOCKETS_MAX: usize = 32_768;
+pub const AFFINITY_MAX: usize = 65_536;
+pub const MEMBERS_MAX: usize = 262_144;
+pub const FRAGMENTS_MAX: usize = 8_192;
 /// At least as many as there are hooks and reasons.
 pub const HOOK_COUNTS_MAX: usize = 16;
 pub const DROP_COUNTS_MAX: usize = 32;

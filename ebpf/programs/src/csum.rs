@@ -19,10 +19,37 @@ pub fn rewrite(ctx: &TcContext, packet: &Packet, to: &Tuple) -> Result<(), Reaso
     }
     address(ctx, packet, IPV4_SOURCE, from.source.v4_word(), to.source.v4_word())?;
     address(ctx, packet, IPV4_DESTINATION, from.destination.v4_word(), to.destination.v4_word())?;
-    if !ports_differ {
+    // The ports of a later fragment stand in the first.
+    if !ports_differ || packet.is_later() {
         return Ok(());
     }
     ports(ctx, packet, to)
+}
+
+/// Makes the packet that an ICMP error quotes what `to` says.
+///
+/// Within the quoted IPv4 header the checksum makes up for the addresses, so the sum of the whole message changes by
+/// the ports alone. The transport's own checksum in the quote is left as it is: nobody has enough of that packet to
+/// check it.
+#[inline(always)]
+pub fn rewrite_quoted(
+    ctx: &TcContext,
+    packet: &Packet,
+    l4: u32,
+    from: &Tuple,
+    to: &Tuple,
+) -> Result<(), Reason> {
+    let l3 = packet.l4 + ICMP_LEN;
+    let checksum_at = packet.l4 + 2;
+    ipv4_address(ctx, l3, IPV4_SOURCE, from.source.v4_word(), to.source.v4_word())?;
+    ipv4_address(ctx, l3, IPV4_DESTINATION, from.destination.v4_word(), to.destination.v4_word())?;
+    if from.protocol == ICMP {
+        // Of the two only the one that is the identifier is not zero.
+        let identifier =
+            |tuple: &Tuple| Be16::from_wire(tuple.source_port.wire() | tuple.destination_port.wire());
+        return port(ctx, l4 + 4, checksum_at, 2, identifier(from), identifier(to));
+    }
+    pair(ctx, l4, checksum_at, 2, from, to)
 }
 
 /// Addresses the frame to a pod, from its gateway.
@@ -38,6 +65,8 @@ pub fn set_macs(ctx: &TcContext, hop: &Hop, gateway_mac: [u8; 6]) -> Result<(), 
 fn address(ctx: &TcContext, packet: &Packet, at: u32, from: u32, to: u32) -> Result<(), Reason> {
     // ICMP covers no pseudo header, and SCTP's CRC32c covers no address.
     let (checksum_at, flags) = match packet.tuple.protocol {
+        // The sum of the whole datagram stands in its first fragment.
+        _ if packet.is_later() => (0, 0),
         TCP => (16, CSUM_PSEUDO_HEADER | 4),
         UDP => (6, CSUM_PSEUDO_HEADER | CSUM_KEEP_UDP_ZERO | 4),
         _ => (0, 0),
@@ -47,9 +76,15 @@ fn address(ctx: &TcContext, packet: &Packet, at: u32, from: u32, to: u32) -> Res
         ctx.l4_csum_replace(checksum_at, u64::from(from), u64::from(to), flags)
             .map_err(|_| Reason::Rewrite)?;
     }
-    let header_checksum = (ETHERNET_LEN + IPV4_CHECKSUM) as usize;
+    ipv4_address(ctx, ETHERNET_LEN, at, from, to)
+}
+
+/// Changes an address of the IPv4 header at `l3`.
+#[inline(always)]
+fn ipv4_address(ctx: &TcContext, l3: u32, at: u32, from: u32, to: u32) -> Result<(), Reason> {
+    let header_checksum = (l3 + IPV4_CHECKSUM) as usize;
     ctx.l3_csum_replace(header_checksum, u64::from(from), u64::from(to), 4).map_err(|_| Reason::Rewrite)?;
-    ctx.store((ETHERNET_LEN + at) as usize, &to, 0).map_err(|_| Reason::Rewrite)
+    ctx.store((l3 + at) as usize, &to, 0).map_err(|_| Reason::Rewrite)
 }
 
 #[inline(always)]

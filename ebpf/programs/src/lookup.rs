@@ -39,13 +39,24 @@ pub fn service(config: &Config, address: &Address, port: Be16, protocol: u8) -> 
     exact(&key)
 }
 
-/// The NodePort service behind a port of this node, as it is reached from outside.
+/// The service that a packet from outside asks for, by any address and port; NodePorts by this node's address only.
 #[inline(always)]
-pub fn node_port(config: &Config, port: Be16, protocol: u8) -> Option<&'static Service> {
-    if !is_node_port(config, port) {
+pub fn outside(config: &Config, address: &Address, port: Be16, protocol: u8) -> Option<&'static Service> {
+    let mut key = ServiceKey { address: *address, port, protocol, scope: ServiceKey::OUTSIDE };
+    if let Some(service) = exact(&key) {
+        return Some(service);
+    }
+    if !is_node_port(config, port) || *address != config.node {
         return None;
     }
-    exact(&ServiceKey { address: Address::UNSPECIFIED, port, protocol, scope: ServiceKey::OUTSIDE })
+    key.address = Address::UNSPECIFIED;
+    exact(&key)
+}
+
+/// What answers at exactly this address and port to who is in the cluster: of a node's address, a port of a pod.
+#[inline(always)]
+pub fn inside(address: &Address, port: Be16, protocol: u8) -> Option<&'static Service> {
+    exact(&ServiceKey { address: *address, port, protocol, scope: ServiceKey::INSIDE })
 }
 
 #[inline(always)]

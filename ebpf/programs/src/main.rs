@@ -9,17 +9,20 @@
 #![no_std]
 #![no_main]
 
+mod affinity;
 mod conntrack;
 mod consts;
 mod csum;
 mod encap;
 mod forward;
+mod fragments;
 mod hooks;
 mod lookup;
 mod maps;
 mod nat;
 mod parse;
 mod policy;
+mod refuse;
 mod route;
 mod state;
 mod verdict;

@@ -5,8 +5,8 @@ use crate::state::State;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use keelson_ebpf_abi::{
-    Address, Backend, Config, Endpoint, Flow, Peer, Service, ServiceKey, SocketKey, SocketOrigin, Trace,
-    Tuple,
+    Address, Affinity, AffinityKey, Backend, Config, Endpoint, Flow, Fragment, FragmentKey, Member, Peer,
+    Service, ServiceKey, SocketKey, SocketOrigin, Trace, Tuple,
 };
 
 #[btf_map]
@@ -32,6 +32,20 @@ pub static ENDPOINTS: HashMap<Address, Endpoint, ENDPOINTS_MAX, NO_PREALLOC> = H
 /// socket its backend's address.
 #[btf_map]
 pub static SOCKETS: LruHashMap<SocketKey, SocketOrigin, SOCKETS_MAX> = LruHashMap::new();
+
+/// Clients leave without telling us; losing an entry only lets a client choose anew.
+#[btf_map]
+pub static AFFINITY: LruHashMap<AffinityKey, Affinity, AFFINITY_MAX> = LruHashMap::new();
+
+#[btf_map]
+pub static MEMBERS: HashMap<Member, u32, MEMBERS_MAX, NO_PREALLOC> = HashMap::new();
+
+/// No fragment says that it is the last to come; losing an entry loses that datagram.
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, Fragment, FRAGMENTS_MAX> = LruHashMap::new();
+
+#[btf_map]
+pub static ERRORS: Array<u64, 1> = Array::new();
 
 #[btf_map]
 pub static HOOK_COUNTS: PerCpuArray<u64, HOOK_COUNTS_MAX> = PerCpuArray::new();

@@ -14,7 +14,7 @@ pub fn open(config: &Config, state: &mut State, masquerade: bool, portable: bool
     let seed = mix(&state.packet.tuple);
     state.reply = state.flow;
     state.reply.translated = state.packet.tuple.reversed();
-    state.reply.flags = Flow::REPLY;
+    state.reply.flags |= Flow::REPLY;
     let mut claimed = Err(Reason::NoNatPort);
     for attempt in 0..NAT_TRIES {
         if masquerade || attempt > 0 {

@@ -12,9 +12,10 @@ pub struct Packet {
     pub l4: u32,
     /// TCP flags, or the ICMP type.
     pub control: u8,
-    /// Any fragment, the first included: without all of it there is no translation.
-    pub fragment: bool,
-    pub reserved: u16,
+    /// [`Packet::WHOLE`] and the following.
+    pub fragment: u8,
+    /// The datagram's number, which its fragments share.
+    pub identification: Be16,
 }
 
 #[repr(C)]
@@ -75,9 +76,31 @@ impl Packet {
         },
         l4: 0,
         control: 0,
-        fragment: false,
-        reserved: 0,
+        fragment: Self::WHOLE,
+        identification: Be16::ZERO,
     };
+
+    /// No fragment.
+    pub const WHOLE: u8 = 0;
+    /// The fragment with the transport header.
+    pub const FIRST: u8 = 1;
+    /// A fragment without: its ports stand in another packet.
+    pub const LATER: u8 = 2;
+
+    /// Whether this is a fragment that names no ports.
+    #[inline(always)]
+    pub fn is_later(&self) -> bool {
+        self.fragment == Self::LATER
+    }
+
+    /// Whether this reports an error that another packet has met.
+    #[inline(always)]
+    pub fn is_error(&self) -> bool {
+        let kind = self.control;
+        self.tuple.protocol == ICMP
+            && !self.is_later()
+            && (kind == UNREACHABLE || kind == TIME_EXCEEDED || kind == PARAMETER_PROBLEM)
+    }
 
     /// Whether the packet opens a flow that can be given another source port.
     #[inline(always)]
@@ -127,11 +150,48 @@ pub fn ipv4(ctx: &TcContext, packet: &mut Packet) -> Result<(), Reason> {
     packet.tuple.destination = Address::from_v4_word(header.destination);
     packet.tuple.protocol = header.protocol;
     packet.l4 = l4;
-    packet.fragment = header.fragment & IPV4_FRAGMENT != 0;
+    packet.identification = Be16::from_wire(header.identification);
     if header.fragment & IPV4_FRAGMENT_OFFSET != 0 {
+        packet.fragment = Packet::LATER;
         return Ok(());
     }
+    if header.fragment & IPV4_FRAGMENT != 0 {
+        packet.fragment = Packet::FIRST;
+    }
     transport(ctx, packet)
+}
+
+/// Reads the head of the packet that an ICMP error is about: its tuple, and where its transport header lies. `None`
+/// when it does not say which flow it belonged to.
+#[inline(always)]
+pub fn quoted(ctx: &TcContext, packet: &Packet, tuple: &mut Tuple) -> Option<u32> {
+    let at = packet.l4 + ICMP_LEN;
+    let header: Ipv4Header = ctx.load(at as usize).ok()?;
+    let words = u32::from(header.version_and_words & 0x0f);
+    let is_head = header.fragment & IPV4_FRAGMENT_OFFSET == 0;
+    if header.version_and_words >> 4 != 4 || words < 5 || !is_head {
+        return None;
+    }
+    let l4 = at + words * 4;
+    // RFC 792: at least eight bytes of it are quoted.
+    let head: IcmpHeader = ctx.load(l4 as usize).ok()?;
+    let first_port = u16::from_ne_bytes([head.kind, head.code]);
+    let (source_port, destination_port) = match header.protocol {
+        TCP | UDP | SCTP => (first_port, head.checksum),
+        ICMP if head.kind == ECHO_REQUEST => (head.identifier, 0),
+        ICMP if head.kind == ECHO_REPLY => (0, head.identifier),
+        _ => return None,
+    };
+    *tuple = Tuple {
+        source: Address::from_v4_word(header.source),
+        destination: Address::from_v4_word(header.destination),
+        source_port: Be16::from_wire(source_port),
+        destination_port: Be16::from_wire(destination_port),
+        protocol: header.protocol,
+        family: 4,
+        reserved: 0,
+    };
+    Some(l4)
 }
 
 #[inline(always)]

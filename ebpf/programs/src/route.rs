@@ -2,7 +2,7 @@
 
 use crate::lookup;
 use crate::state::Hop;
-use keelson_ebpf_abi::{Address, Config, Peer, Reason};
+use keelson_ebpf_abi::{Address, Config, Flow, Peer, Reason, Tuple};
 
 /// The next hop of a packet; its details stand in a [`Hop`].
 #[derive(Clone, Copy, PartialEq)]
@@ -16,6 +16,29 @@ pub enum Route {
     Tunnel,
     /// Out of the cluster.
     Outer,
+}
+
+impl Route {
+    /// The route that a number stands for.
+    #[inline(always)]
+    pub fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Pod,
+            1 => Self::Host,
+            2 => Self::Tunnel,
+            _ => Self::Outer,
+        }
+    }
+}
+
+/// The way of a packet of a flow that exists. Who asked from outside is answered there, whatever its address is.
+#[inline(always)]
+pub fn of_flow(config: &Config, flow: &Flow, to: &Tuple, hop: &mut Hop) -> Result<Route, Reason> {
+    const ANSWER: u32 = Flow::OUTSIDE | Flow::REPLY;
+    if flow.flags & ANSWER == ANSWER {
+        return Ok(Route::Outer);
+    }
+    find(config, &to.source, &to.destination, hop)
 }
 
 /// Finds the way. What this node itself sends to a node goes straight out: only the pods' addresses are

@@ -17,6 +17,9 @@ pub struct State {
     pub to: Tuple,
     /// Where it goes next.
     pub hop: Hop,
+    /// The packet that an ICMP error is about, as it is quoted and as its sender knows it.
+    pub quoted: Tuple,
+    pub quoted_to: Tuple,
     /// The flow being opened, and its answer's entry.
     pub flow: Flow,
     pub reply: Flow,

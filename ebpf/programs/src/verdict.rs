@@ -6,7 +6,7 @@ use crate::state::State;
 use aya_ebpf::helpers::{bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer};
 use aya_ebpf::programs::TcContext;
 use core::ptr;
-use keelson_ebpf_abi::{Config, Hook, Reason, Trace, TraceVerdict};
+use keelson_ebpf_abi::{Config, Hook, REASONS, Reason, Trace, TraceVerdict};
 
 /// What becomes of a packet; details stand in the state's next hop.
 #[must_use]
@@ -21,6 +21,36 @@ pub enum Verdict {
     Tunnel,
     /// Out of the node.
     Outer,
+}
+
+/// A verdict as a number, for functions that the verifier judges on their own: they return nothing else.
+#[inline(always)]
+pub fn encode(verdict: Result<Verdict, Reason>) -> i32 {
+    match verdict {
+        Ok(verdict) => verdict as i32,
+        Err(reason) => -1 - reason.index() as i32,
+    }
+}
+
+/// The verdict that a number stands for.
+#[inline(always)]
+pub fn decode(code: i32) -> Result<Verdict, Reason> {
+    match code {
+        0 => Ok(Verdict::Pass),
+        1 => Ok(Verdict::Pod),
+        2 => Ok(Verdict::Tunnel),
+        3 => Ok(Verdict::Outer),
+        _ => Err(reason((-1 - code) as u32)),
+    }
+}
+
+#[inline(always)]
+fn reason(index: u32) -> Reason {
+    if index as usize >= REASONS.len() {
+        return Reason::Rewrite;
+    }
+    // SAFETY: the numbers of the reasons are the indexes below their count, see `counted!`.
+    unsafe { core::mem::transmute::<u32, Reason>(index) }
 }
 
 /// The program of a hook: what becomes of the packet, or why it is refused.

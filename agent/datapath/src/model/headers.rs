@@ -2,11 +2,22 @@
 
 use keelson_ebpf_abi::{Address, Be16, Tuple};
 
-const ETHERNET: usize = 14;
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
+pub(super) const ETHERNET: usize = 14;
+pub(super) const ICMP: u8 = 1;
+pub(super) const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
+
+/// Which part of a datagram a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The fragment with the transport header.
+    First,
+    /// A fragment without.
+    Later,
+}
 
 /// What an IPv4 packet says in its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +26,10 @@ pub struct Headers {
     pub tuple: Tuple,
     /// TCP flags, or the ICMP type.
     pub control: u8,
-    /// Any fragment, the first included.
-    pub fragment: bool,
+    /// Which part of its datagram it is.
+    pub part: Part,
+    /// The number that the fragments of a datagram share.
+    pub identification: u16,
     /// Offset of the transport header.
     pub transport: usize,
 }
@@ -51,11 +64,11 @@ impl Headers {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
 }
 
-fn address(bytes: &[u8], at: usize) -> Option<Address> {
+pub(super) fn address(bytes: &[u8], at: usize) -> Option<Address> {
     let bytes: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
     Some(Address::from(std::net::IpAddr::from(bytes)))
 }
@@ -78,10 +91,15 @@ pub fn read(frame: &[u8]) -> Option<Headers> {
             ..Tuple::default()
         },
         control: 0,
-        fragment: fragment & 0x3fff != 0,
+        part: match (fragment & 0x1fff, fragment & 0x2000) {
+            (0, 0) => Part::Whole,
+            (0, _) => Part::First,
+            _ => Part::Later,
+        },
+        identification: word(frame, ETHERNET + 4)?,
         transport: ETHERNET + words * 4,
     };
-    if fragment & 0x1fff == 0 {
+    if headers.part != Part::Later {
         read_transport(frame, &mut headers)?;
     }
     Some(headers)
@@ -124,6 +142,10 @@ pub fn rewrite(frame: &[u8], tuple: &Tuple) -> Vec<u8> {
     frame[ETHERNET + 12..ETHERNET + 16].copy_from_slice(&tuple.source.bytes()[12..]);
     frame[ETHERNET + 16..ETHERNET + 20].copy_from_slice(&tuple.destination.bytes()[12..]);
     let at = headers.transport;
+    if headers.part == Part::Later {
+        fill_checksums(&mut frame, &headers);
+        return frame;
+    }
     let mut put = |at: usize, port: Be16| frame[at..at + 2].copy_from_slice(&port.get().to_be_bytes());
     match (tuple.protocol, headers.control) {
         (TCP | UDP, _) => {
@@ -171,7 +193,8 @@ pub fn blanked(frame: &[u8]) -> Vec<u8> {
     let mut blanked = frame.to_vec();
     if let Some(headers) = readable(frame) {
         blanked[ETHERNET + 10..ETHERNET + 12].fill(0);
-        if let Some(field) = checksum_field(frame, &headers) {
+        // That of a first fragment covers bytes that are not here.
+        if let Some(field) = any_checksum_field(frame, &headers) {
             blanked[field..field + 2].fill(0);
         }
     }
@@ -184,7 +207,11 @@ fn readable(frame: &[u8]) -> Option<Headers> {
 
 /// Where the transport checksum lies, if the packet has one that can be checked.
 fn checksum_field(frame: &[u8], headers: &Headers) -> Option<usize> {
-    if headers.fragment {
+    if headers.part == Part::Whole { any_checksum_field(frame, headers) } else { None }
+}
+
+fn any_checksum_field(frame: &[u8], headers: &Headers) -> Option<usize> {
+    if headers.part == Part::Later {
         return None;
     }
     let field = headers.transport
@@ -208,14 +235,14 @@ fn transport_sum(frame: &[u8], headers: &Headers) -> u32 {
     sum + u32::from(headers.tuple.protocol) + payload.len() as u32
 }
 
-fn add(mut sum: u32, bytes: &[u8]) -> u32 {
+pub(super) fn add(mut sum: u32, bytes: &[u8]) -> u32 {
     for pair in bytes.chunks(2) {
         sum += u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
     }
     sum
 }
 
-fn fold(mut sum: u32) -> u16 {
+pub(super) fn fold(mut sum: u32) -> u16 {
     while sum >> 16 != 0 {
         sum = (sum & 0xffff) + (sum >> 16);
     }

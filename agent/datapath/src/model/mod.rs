@@ -4,14 +4,15 @@
 //! its own checksums, so that it shares no mistake with the programs. It is not fast and keeps no time:
 //! flows in it do not expire.
 
+mod errors;
 mod headers;
 #[cfg(test)]
 pub(crate) mod rows;
 
-pub use headers::{Headers, blanked, normalised, read, rewrite};
+pub use headers::{Headers, Part, blanked, normalised, read, rewrite};
 
 use crate::tables::{ServicePort, Tables};
-use keelson_ebpf_abi::{Address, Be16, Endpoint, Hook, Peer, Reason, ServiceKey, Tuple};
+use keelson_ebpf_abi::{Address, Backend, Be16, Endpoint, Hook, Peer, Reason, Service, ServiceKey, Tuple};
 use std::collections::BTreeMap;
 
 /// Where a packet goes.
@@ -61,14 +62,23 @@ pub trait Chance {
 struct Flow {
     translated: Tuple,
     reply: bool,
+    /// Opened from outside.
+    outside: bool,
     closing: bool,
 }
+
+/// What the fragments of one datagram have in common.
+type Datagram = (Address, Address, u8, u16);
 
 /// The model of one node.
 #[derive(Clone, Debug)]
 pub struct Model {
     tables: Tables,
     flows: BTreeMap<Tuple, Flow>,
+    /// The ports of datagrams whose first fragment has gone through.
+    datagrams: BTreeMap<Datagram, (Be16, Be16)>,
+    /// The backends that clients have.
+    affinity: BTreeMap<(Address, ServiceKey), Backend>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -79,13 +89,23 @@ enum Route {
     Outer,
 }
 
-/// The way of a packet: its tuple as it leaves, and where to.
-type Way = Result<(Verdict, Option<Tuple>), Reason>;
+/// How a packet leaves.
+#[derive(Clone, Debug, PartialEq)]
+enum Shape {
+    Same,
+    /// With these addresses and ports.
+    As(Tuple),
+    /// Something else in its place.
+    Other(Vec<u8>),
+}
+
+/// The way of a packet: where to, and as what.
+type Way = Result<(Verdict, Shape), Reason>;
 
 impl Model {
     /// A node without flows.
     pub fn new(tables: Tables) -> Self {
-        Self { tables, flows: BTreeMap::new() }
+        Self { tables, flows: BTreeMap::new(), datagrams: BTreeMap::new(), affinity: BTreeMap::new() }
     }
 
     /// Entries of flows, two per flow.
@@ -98,8 +118,12 @@ impl Model {
         let packet = arrival.packet;
         match self.way(arrival, chance) {
             Err(reason) => Outcome { verdict: Verdict::Drop(reason), packet: packet.to_vec() },
-            Ok((verdict, tuple)) => {
-                let mut leaving = tuple.map_or_else(|| packet.to_vec(), |tuple| rewrite(packet, &tuple));
+            Ok((verdict, shape)) => {
+                let mut leaving = match shape {
+                    Shape::Same => packet.to_vec(),
+                    Shape::As(tuple) => rewrite(packet, &tuple),
+                    Shape::Other(packet) => packet,
+                };
                 if let Verdict::Pod(ifindex) = verdict {
                     self.address_frame(&mut leaving, ifindex);
                 }
@@ -120,135 +144,211 @@ impl Model {
         let ethertype = u16::from_be_bytes([arrival.packet[12], arrival.packet[13]]);
         match (arrival.hook, ethertype) {
             (_, 0x0800) => {}
-            (Hook::FromPod, 0x0806) => return Ok((Verdict::Pass, None)),
+            (Hook::FromPod, 0x0806) => return Ok((Verdict::Pass, Shape::Same)),
             (Hook::FromPod, 0x86dd) => return Err(Reason::Ipv6),
             (Hook::FromPod | Hook::FromVxlan | Hook::ToVxlan, _) => return Err(Reason::Protocol),
-            _ => return Ok((Verdict::Pass, None)),
+            _ => return Ok((Verdict::Pass, Shape::Same)),
         }
         match (arrival.hook, read(arrival.packet)) {
-            (Hook::FromPod, Some(headers)) => self.pod_sends(arrival.ifindex, &headers, chance),
-            (Hook::FromVxlan, Some(headers)) => self.tunnel_delivers(&headers, chance),
-            (Hook::FromOuter, Some(headers)) => self.outside_sends(&headers, chance),
-            (Hook::ToOuter, Some(headers)) => Ok(self.host_sends(&headers)),
-            (Hook::ToVxlan, Some(headers)) => self.host_sends_to_pods(&headers),
-            (Hook::FromOuter | Hook::ToOuter, None) => Ok((Verdict::Pass, None)),
+            (Hook::FromPod, Some(headers)) => self.pod_sends(arrival, headers, chance),
+            (Hook::FromVxlan, Some(headers)) => self.tunnel_delivers(arrival.packet, headers, chance),
+            (Hook::FromOuter, Some(headers)) => self.outside_sends(arrival.packet, headers, chance),
+            (Hook::ToOuter, Some(headers)) => Ok(self.host_sends(arrival.packet, headers)),
+            (Hook::ToVxlan, Some(headers)) => self.host_sends_to_pods(arrival.packet, headers),
+            (Hook::FromOuter | Hook::ToOuter, None) => Ok((Verdict::Pass, Shape::Same)),
             _ => Err(Reason::Malformed),
         }
     }
 
-    fn pod_sends(&mut self, ifindex: u32, headers: &Headers, chance: &mut dyn Chance) -> Way {
-        let tuple = headers.tuple;
-        match self.tables.endpoints.get(&tuple.source) {
-            Some(sender) if sender.ifindex == ifindex => {}
+    fn pod_sends(&mut self, arrival: Arrival<'_>, mut headers: Headers, chance: &mut dyn Chance) -> Way {
+        match self.tables.endpoints.get(&headers.tuple.source) {
+            Some(sender) if sender.ifindex == arrival.ifindex => {}
             _ => return Err(Reason::Spoofed),
         }
-        if tuple.destination == self.tables.config.node_local {
-            return Ok((Verdict::Pass, None));
+        if headers.tuple.destination == self.tables.config.node_local {
+            return Ok((Verdict::Pass, Shape::Same));
         }
-        if headers.fragment {
-            return self.untracked(&tuple);
+        if let Some(way) = self.of_a_flow(arrival.packet, &mut headers) {
+            return way;
         }
-        if let Some(translated) = self.known(headers) {
-            return self.send(headers, translated);
-        }
+        let tuple = headers.tuple;
         let mut translated = tuple;
         let service = self.service(&tuple);
-        if let Some(service) = &service {
-            turn(headers, &mut translated, service, chance)?;
+        if let Some((key, service)) = &service {
+            let Some(backend) = self.backend(tuple.source, *key, service, chance) else {
+                return refuse(arrival.packet, &headers, service, Verdict::Pod(arrival.ifindex));
+            };
+            turn(&headers, &mut translated, &backend)?;
             if [tuple.source, self.tables.config.node].contains(&translated.destination) {
                 translated.source = self.tables.config.gateway;
             }
         }
         match self.route(&translated.source, &translated.destination)? {
-            Route::Host if service.is_none() => return Ok((Verdict::Pass, None)),
-            Route::Outer => self.masquerade(headers, &mut translated, chance)?,
-            _ => self.claim(headers, &mut translated, chance)?,
+            Route::Host if service.is_none() => return Ok((Verdict::Pass, Shape::Same)),
+            Route::Outer => self.masquerade(&headers, &mut translated, false, chance)?,
+            _ => self.claim(&headers, &mut translated, false, chance)?,
         }
-        self.send(headers, translated)
+        self.send(&headers, translated)
     }
 
-    fn tunnel_delivers(&mut self, headers: &Headers, chance: &mut dyn Chance) -> Way {
-        let tuple = headers.tuple;
-        if !headers.fragment
-            && let Some(translated) = self.known(headers)
-        {
-            return self.send(headers, translated);
+    fn tunnel_delivers(&mut self, packet: &[u8], mut headers: Headers, chance: &mut dyn Chance) -> Way {
+        if let Some(way) = self.of_a_flow(packet, &mut headers) {
+            return way;
         }
+        let tuple = headers.tuple;
+        let mut translated = tuple;
         match self.route(&tuple.source, &tuple.destination)? {
-            Route::Pod(_) if headers.fragment => self.untracked(&tuple),
-            Route::Pod(_) => {
-                let mut translated = tuple;
-                self.claim(headers, &mut translated, chance)?;
-                self.send(headers, translated)
-            }
-            Route::Host => Ok((Verdict::Pass, None)),
-            Route::Tunnel(_) | Route::Outer => Err(Reason::NoPod),
+            Route::Pod(_) => {}
+            Route::Host => match self.of_this_node(&tuple) {
+                Some(backend) => turn(&headers, &mut translated, &backend)?,
+                None => return Ok((Verdict::Pass, Shape::Same)),
+            },
+            Route::Tunnel(_) | Route::Outer => return Err(Reason::NoPod),
         }
+        self.claim(&headers, &mut translated, false, chance)?;
+        self.send(&headers, translated)
     }
 
-    fn outside_sends(&mut self, headers: &Headers, chance: &mut dyn Chance) -> Way {
+    fn outside_sends(&mut self, packet: &[u8], mut headers: Headers, chance: &mut dyn Chance) -> Way {
+        if !self.complete(&mut headers) {
+            return Ok((Verdict::Pass, Shape::Same));
+        }
+        if let Some(related) = self.related(packet, &headers) {
+            return related;
+        }
+        if let Some(way) = self.established(&headers) {
+            return way;
+        }
         let tuple = headers.tuple;
-        if tuple.destination != self.tables.config.node || headers.fragment {
-            return Ok((Verdict::Pass, None));
+        let Some((key, service)) = self.asked_from_outside(&tuple) else {
+            return Ok((Verdict::Pass, Shape::Same));
+        };
+        if headers.part == Part::Later {
+            return Err(Reason::Fragment);
         }
-        if let Some(translated) = self.known(headers) {
-            return self.send(headers, translated);
-        }
-        let outside = ServiceKey::OUTSIDE;
-        let Some(service) = self.node_port(tuple.destination_port, tuple.protocol, outside) else {
-            return Ok((Verdict::Pass, None));
+        let Some(backend) = self.backend(tuple.source, key, &service, chance) else {
+            return refuse(packet, &headers, &service, Verdict::Outer);
         };
         let mut translated = tuple;
-        turn(headers, &mut translated, &service, chance)?;
+        turn(&headers, &mut translated, &backend)?;
         match self.route(&self.tables.config.node, &translated.destination)? {
-            Route::Tunnel(_) | Route::Outer => self.masquerade(headers, &mut translated, chance)?,
-            Route::Pod(_) | Route::Host => self.claim(headers, &mut translated, chance)?,
+            Route::Tunnel(_) | Route::Outer => self.masquerade(&headers, &mut translated, true, chance)?,
+            Route::Pod(_) | Route::Host => self.claim(&headers, &mut translated, true, chance)?,
         }
-        self.send(headers, translated)
+        self.send(&headers, translated)
     }
 
     /// What the host's stack sends out: only the answer of a flow that was translated is changed.
-    fn host_sends(&mut self, headers: &Headers) -> (Verdict, Option<Tuple>) {
-        let own = headers.tuple.source == self.tables.config.node;
+    fn host_sends(&mut self, packet: &[u8], mut headers: Headers) -> (Verdict, Shape) {
+        let same = (Verdict::Pass, Shape::Same);
+        if headers.tuple.source != self.tables.config.node || !self.complete(&mut headers) {
+            return same;
+        }
+        if let Some(Ok((_, shape))) = self.related(packet, &headers) {
+            return (Verdict::Pass, shape);
+        }
         let answers = self.flows.get(&headers.tuple).is_some_and(|flow| flow.reply);
-        let translated = if own && answers && !headers.fragment { self.known(headers) } else { None };
-        (Verdict::Pass, translated)
+        match if answers { self.known(&headers) } else { None } {
+            Some(flow) => {
+                self.remember(&headers);
+                (Verdict::Pass, Shape::As(flow.translated))
+            }
+            None => same,
+        }
     }
 
     /// What the host's stack sends towards the tunnel: to pods elsewhere, or the answer to a pod that asked
     /// from its gateway's address.
-    fn host_sends_to_pods(&mut self, headers: &Headers) -> Way {
+    fn host_sends_to_pods(&mut self, packet: &[u8], mut headers: Headers) -> Way {
         if headers.tuple.destination == self.tables.config.gateway {
-            let translated = self.known(headers).ok_or(Reason::NoPod)?;
-            return self.send(headers, translated);
+            if !self.complete(&mut headers) {
+                return Err(Reason::Fragment);
+            }
+            if let Some(related) = self.related(packet, &headers) {
+                return related;
+            }
+            return self.established(&headers).unwrap_or(Err(Reason::NoPod));
         }
         match self.tables.peer(headers.tuple.destination) {
-            Some(peer) if peer.kind == Peer::PODS || peer.kind == Peer::NODE => Ok((Verdict::Pass, None)),
+            Some(peer) if peer.kind == Peer::PODS || peer.kind == Peer::NODE => {
+                Ok((Verdict::Pass, Shape::Same))
+            }
             _ => Err(Reason::NoPod),
         }
     }
 
-    fn untracked(&self, tuple: &Tuple) -> Way {
-        match self.route(&tuple.source, &tuple.destination) {
-            Ok(Route::Outer) | Err(Reason::NoService) => Err(Reason::Fragment),
-            Ok(route) => Ok((verdict(route), None)),
-            Err(reason) => Err(reason),
+    /// What pods of this node and of others send alike: errors and packets of flows that exist, and fragments, which
+    /// open none.
+    fn of_a_flow(&mut self, packet: &[u8], headers: &mut Headers) -> Option<Way> {
+        let is_known = self.complete(headers);
+        if is_known && let Some(way) = self.related(packet, headers).or_else(|| self.established(headers)) {
+            return Some(way);
         }
+        if headers.part != Part::Later {
+            return None;
+        }
+        let own = headers.tuple.destination == self.tables.config.node;
+        Some(if own { Ok((Verdict::Pass, Shape::Same)) } else { Err(Reason::Fragment) })
+    }
+
+    /// Gives a later fragment its ports; false when the first one has not gone through.
+    fn complete(&self, headers: &mut Headers) -> bool {
+        if headers.part != Part::Later {
+            return true;
+        }
+        let Some(ports) = self.datagrams.get(&datagram(headers)) else { return false };
+        (headers.tuple.source_port, headers.tuple.destination_port) = *ports;
+        true
+    }
+
+    fn remember(&mut self, headers: &Headers) {
+        if headers.part == Part::First {
+            let ports = (headers.tuple.source_port, headers.tuple.destination_port);
+            self.datagrams.insert(datagram(headers), ports);
+        }
+    }
+
+    fn established(&mut self, headers: &Headers) -> Option<Way> {
+        let flow = self.known(headers)?;
+        self.remember(headers);
+        Some(self.send_by(headers, &flow, flow.translated))
+    }
+
+    /// An ICMP error, if it is about a packet of a flow: to who sent that, as that sender knows it.
+    fn related(&self, packet: &[u8], headers: &Headers) -> Option<Way> {
+        if !errors::is_error(headers) {
+            return None;
+        }
+        let quoted = errors::quoted(packet, headers)?;
+        let flow = *self.flows.get(&quoted.reversed())?;
+        let mut outer = headers.tuple;
+        outer.destination = flow.translated.destination;
+        if outer.source == quoted.destination {
+            outer.source = flow.translated.source;
+        }
+        let requoted = errors::requote(packet, headers, &flow.translated.reversed());
+        Some(self.send_by(headers, &flow, outer).map(|(verdict, _)| {
+            let packet = rewrite(&requoted, &outer);
+            (verdict, Shape::Other(packet))
+        }))
+    }
+
+    /// The way of a packet of a flow. Who asked from outside is answered there.
+    fn send_by(&self, headers: &Headers, flow: &Flow, translated: Tuple) -> Way {
+        if flow.outside && flow.reply {
+            return sendable(headers, &translated).map(|()| (Verdict::Outer, Shape::As(translated)));
+        }
+        self.send(headers, translated)
     }
 
     fn send(&self, headers: &Headers, translated: Tuple) -> Way {
         let route = self.route(&translated.source, &translated.destination)?;
-        let from = headers.tuple;
-        let ports_differ = (from.source_port, from.destination_port)
-            != (translated.source_port, translated.destination_port);
-        if ports_differ && !headers.has_ports() {
-            return Err(Reason::Protocol);
-        }
-        Ok((verdict(route), Some(translated)))
+        sendable(headers, &translated)?;
+        Ok((verdict(route), Shape::As(translated)))
     }
 
-    /// The translation of a flow that exists. A SYN does not belong to a flow that is closing.
-    fn known(&mut self, headers: &Headers) -> Option<Tuple> {
+    /// The flow that a packet belongs to. A SYN does not belong to a flow that is closing.
+    fn known(&mut self, headers: &Headers) -> Option<Flow> {
         let flow = *self.flows.get(&headers.tuple)?;
         if flow.closing && headers.is_syn() {
             return None;
@@ -260,13 +360,14 @@ impl Model {
                 }
             }
         }
-        Some(flow.translated)
+        Some(flow)
     }
 
     fn masquerade(
         &mut self,
         headers: &Headers,
         translated: &mut Tuple,
+        outside: bool,
         chance: &mut dyn Chance,
     ) -> Result<(), Reason> {
         if !headers.opens_with_port() {
@@ -277,7 +378,7 @@ impl Model {
         if !self.may_use(translated.source_port) {
             return Err(Reason::NoNatPort);
         }
-        self.claim(headers, translated, chance)
+        self.claim(headers, translated, outside, chance)
     }
 
     /// Opens a flow. Where another flow has the answer's tuple, another source port is taken.
@@ -285,6 +386,7 @@ impl Model {
         &mut self,
         headers: &Headers,
         translated: &mut Tuple,
+        outside: bool,
         chance: &mut dyn Chance,
     ) -> Result<(), Reason> {
         let tuple = headers.tuple;
@@ -301,9 +403,10 @@ impl Model {
                 return Err(Reason::NoNatPort);
             }
         }
-        let flow = |translated, reply| Flow { translated, reply, closing: false };
+        let flow = |translated, reply| Flow { translated, reply, outside, closing: false };
         self.flows.insert(translated.reversed(), flow(tuple.reversed(), true));
         self.flows.insert(tuple, flow(*translated, false));
+        self.remember(headers);
         Ok(())
     }
 
@@ -332,40 +435,92 @@ impl Model {
         }
     }
 
-    fn service(&self, tuple: &Tuple) -> Option<ServicePort> {
-        let scope = ServiceKey::INSIDE;
-        let at = |address, port| ServiceKey { address, port, protocol: tuple.protocol, scope };
-        if let Some(port) = self.tables.services.get(&at(tuple.destination, tuple.destination_port)) {
-            return Some((**port).clone());
-        }
-        let node = self.tables.peer(tuple.destination).is_some_and(|peer| peer.kind == Peer::NODE);
-        if node { self.node_port(tuple.destination_port, tuple.protocol, scope) } else { None }
+    fn at(&self, address: Address, tuple: &Tuple, scope: u8) -> Option<(ServiceKey, ServicePort)> {
+        let key = ServiceKey { address, port: tuple.destination_port, protocol: tuple.protocol, scope };
+        self.tables.services.get(&key).map(|port| (key, (**port).clone()))
     }
 
-    fn node_port(&self, port: Be16, protocol: u8, scope: u8) -> Option<ServicePort> {
+    fn service(&self, tuple: &Tuple) -> Option<(ServiceKey, ServicePort)> {
+        let scope = ServiceKey::INSIDE;
+        let of_node = || self.tables.peer(tuple.destination).is_some_and(|peer| peer.kind == Peer::NODE);
+        let exact = self.at(tuple.destination, tuple, scope);
+        exact.or_else(|| if of_node() { self.node_port(tuple, scope) } else { None })
+    }
+
+    fn asked_from_outside(&self, tuple: &Tuple) -> Option<(ServiceKey, ServicePort)> {
+        let scope = ServiceKey::OUTSIDE;
+        let of_node = tuple.destination == self.tables.config.node;
+        let exact = self.at(tuple.destination, tuple, scope);
+        exact.or_else(|| if of_node { self.node_port(tuple, scope) } else { None })
+    }
+
+    fn node_port(&self, tuple: &Tuple, scope: u8) -> Option<(ServiceKey, ServicePort)> {
         let config = &self.tables.config;
-        if !(config.node_port_first..=config.node_port_last).contains(&port.get()) {
+        let range = config.node_port_first..=config.node_port_last;
+        if range.contains(&tuple.destination_port.get()) {
+            self.at(Address::UNSPECIFIED, tuple, scope)
+        } else {
+            None
+        }
+    }
+
+    /// The pod of this node that has the port of its address which a pod elsewhere asks for.
+    fn of_this_node(&self, tuple: &Tuple) -> Option<Backend> {
+        let (_, service) = self.at(tuple.destination, tuple, ServiceKey::INSIDE)?;
+        let backend = *service.backends.first()?;
+        self.tables.endpoints.contains_key(&backend.address).then_some(backend)
+    }
+
+    /// The backend for a client: the one that it has, if its service keeps clients, or any.
+    fn backend(
+        &mut self,
+        client: Address,
+        key: ServiceKey,
+        service: &ServicePort,
+        chance: &mut dyn Chance,
+    ) -> Option<Backend> {
+        if service.backends.is_empty() {
             return None;
         }
-        let key = ServiceKey { address: Address::UNSPECIFIED, port, protocol, scope };
-        self.tables.services.get(&key).map(|port| (**port).clone())
+        let held = self.affinity.get(&(client, key)).filter(|held| service.backends.contains(held)).copied();
+        let chosen = held.unwrap_or_else(|| service.backends[chance.backend(&service.backends)]);
+        if service.flags & Service::AFFINITY != 0 {
+            self.affinity.insert((client, key), chosen);
+        }
+        Some(chosen)
     }
 }
 
-fn turn(
-    headers: &Headers,
-    translated: &mut Tuple,
-    service: &ServicePort,
-    chance: &mut dyn Chance,
-) -> Result<(), Reason> {
-    if service.backends.is_empty() {
-        return Err(Reason::NoBackend);
-    }
-    let backend = service.backends[chance.backend(&service.backends)];
+fn datagram(headers: &Headers) -> Datagram {
+    let Tuple { source, destination, protocol, .. } = headers.tuple;
+    (source, destination, protocol, headers.identification)
+}
+
+fn turn(headers: &Headers, translated: &mut Tuple, backend: &Backend) -> Result<(), Reason> {
     translated.destination = backend.address;
     translated.destination_port = backend.port;
     let turned = backend.port != headers.tuple.destination_port;
     if turned && !headers.opens_with_port() { Err(Reason::Protocol) } else { Ok(()) }
+}
+
+/// A service without a backend: who may find one elsewhere hears nothing.
+fn refuse(packet: &[u8], headers: &Headers, service: &ServicePort, back: Verdict) -> Way {
+    if service.flags & Service::ELSEWHERE != 0 {
+        return Err(Reason::NoLocalBackend);
+    }
+    let answer = errors::refusal(packet, headers).ok_or(Reason::NoBackend)?;
+    Ok((back, Shape::Other(answer)))
+}
+
+/// Whether the packet can be given these ports.
+fn sendable(headers: &Headers, translated: &Tuple) -> Result<(), Reason> {
+    let from = headers.tuple;
+    let ports_differ =
+        (from.source_port, from.destination_port) != (translated.source_port, translated.destination_port);
+    if ports_differ && headers.part != Part::Later && !headers.has_ports() {
+        return Err(Reason::Protocol);
+    }
+    Ok(())
 }
 
 fn verdict(route: Route) -> Verdict {

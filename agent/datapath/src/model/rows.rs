@@ -12,11 +12,13 @@ pub use frame::Frame;
 pub use table::ROWS;
 
 use super::{Arrival, Chance, Model, Outcome, Verdict, normalised, read};
-use crate::tables::tests::{address, facts, node, service, slice};
-use crate::tables::{Tables, Views};
+use crate::tables::tests::{address, facts, node, service, slice, view};
+use crate::tables::{LocalPod, Tables, Views};
+use keelson_client::views::Service;
 use keelson_ebpf_abi::{Backend, Config, Endpoint, Hook, REASONS};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Interfaces of the node that the rows play on.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +68,24 @@ pub fn tables(interfaces: Interfaces) -> Tables {
             views.slices.push(slice);
         }
     }
+    views.services.extend(special(&both));
+    for (name, endpoints) in [
+        ("named", json!([{"addresses": ["10.244.1.3"]}])),
+        (
+            "kept",
+            json!([{"addresses": ["10.244.1.3"], "nodeName": "one"}, {"addresses": ["10.244.2.5"], "nodeName": "two"}]),
+        ),
+        ("away", json!([{"addresses": ["10.244.2.5"], "nodeName": "two"}])),
+        ("sticky", json!([{"addresses": ["10.244.1.3"]}, {"addresses": ["10.244.2.5"]}])),
+    ] {
+        let port = |name: &str, protocol: &str| json!({"name": name, "protocol": protocol, "port": 8080});
+        let ports = json!([port("t", "TCP"), port("u", "UDP"), port("s", "SCTP")]);
+        views.slices.push(slice(name, ports, endpoints));
+    }
+    let port = |protocol: &str| json!({"containerPort": 8080, "hostPort": 8099, "protocol": protocol});
+    let spec = json!({"containers": [{"name": "b", "ports": [port("TCP"), port("UDP")]}]});
+    let pod = view(json!({"metadata": {"namespace": "default", "name": "b", "uid": "b"}, "spec": spec}));
+    views.pods.push(LocalPod { pod, address: address("10.244.1.3") });
     let endpoint = |ifindex, last| Endpoint { ifindex, mac: [2, 0, 0, 0, 0, last], ..Endpoint::default() };
     let endpoints = BTreeMap::from([
         (address("10.244.1.2"), endpoint(interfaces.a, 0xa)),
@@ -74,6 +94,26 @@ pub fn tables(interfaces: Interfaces) -> Tables {
     let (tables, problems) = Tables::build(&facts, &views, &endpoints);
     assert_eq!(problems, []);
     tables
+}
+
+/// Services with addresses and policies of their own.
+fn special(both: &dyn Fn(u16) -> Value) -> [Arc<Service>; 4] {
+    let spec = |ip: &str, node_port: u16, more: Value| {
+        let mut spec = json!({"type": "NodePort", "clusterIP": ip, "ports": both(node_port)});
+        let more = more.as_object().unwrap().clone();
+        spec.as_object_mut().unwrap().extend(more);
+        spec
+    };
+    let mut sticky = spec("10.96.1.11", 30_091, json!({"sessionAffinity": "ClientIP"}));
+    // By SCTP a port cannot be turned, so what was chosen would not show.
+    sticky["ports"].as_array_mut().unwrap().truncate(2);
+    let local = json!({"externalTrafficPolicy": "Local", "externalIPs": ["198.51.100.8"]});
+    [
+        service("named", spec("10.96.1.8", 30_087, json!({"externalIPs": ["198.51.100.7"]}))),
+        service("kept", spec("10.96.1.9", 30_088, local)),
+        service("away", spec("10.96.1.10", 30_089, json!({"externalTrafficPolicy": "Local"}))),
+        service("sticky", sticky),
+    ]
 }
 
 /// Something that judges packets: the model, or the programs.

@@ -4,4 +4,4 @@ mod diff;
 mod placement;
 
 pub use diff::{Diff, diff};
-pub use placement::{Full, Placement, Planned, ServiceWrite};
+pub use placement::{Full, Lost, Placement, Planned, ServiceWrite};

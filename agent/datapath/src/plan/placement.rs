@@ -10,7 +10,7 @@ mod ranges;
 pub use ranges::Full;
 
 use crate::tables::{ServicePort, Services};
-use keelson_ebpf_abi::{Backend, Service, ServiceKey};
+use keelson_ebpf_abi::{Backend, Member, Service, ServiceKey};
 use ranges::Ranges;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,27 +35,37 @@ pub enum ServiceWrite {
 pub struct Planned {
     /// The writes, in order.
     pub writes: Vec<ServiceWrite>,
-    /// UDP backends that no service port has any more, with their protocol: flows to them lead nowhere.
-    pub lost: BTreeSet<(Backend, u8)>,
+    /// Backends that service ports no longer have: flows to them are not to go on for ever.
+    pub lost: BTreeSet<Lost>,
+    /// Backends that services with session affinity have got.
+    pub joined: Vec<Member>,
+    /// Backends that services with session affinity no longer have, or no longer with affinity.
+    pub left: Vec<Member>,
 }
 
-/// Datagrams have no connection that would tell their sender of a backend that is gone.
-const UDP: u8 = 17;
+/// A backend that a service port no longer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lost {
+    /// [`Service::id`].
+    pub service: u32,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// The backend.
+    pub backend: Backend,
+}
 
 /// The state of the array.
 #[derive(Clone, Debug)]
 pub struct Placement {
     placed: BTreeMap<ServiceKey, Service>,
     ranges: Ranges,
-    /// How many service ports have a UDP backend.
-    uses: BTreeMap<Backend, u32>,
     next_id: u32,
 }
 
 impl Placement {
     /// An empty array.
     pub fn new(capacity: u32) -> Self {
-        Self { placed: BTreeMap::new(), ranges: Ranges::new(capacity), uses: BTreeMap::new(), next_id: 1 }
+        Self { placed: BTreeMap::new(), ranges: Ranges::new(capacity), next_id: 1 }
     }
 
     /// The state that an earlier agent left in the maps.
@@ -63,12 +73,8 @@ impl Placement {
         let ranges =
             Ranges::recover(capacity, found.iter().map(|(_, service, backends)| (service.base, backends)));
         let next_id = found.iter().map(|(_, service, _)| service.id).max().unwrap_or(0) + 1;
-        let mut placement = Self { placed: BTreeMap::new(), ranges, uses: BTreeMap::new(), next_id };
-        for (key, service, backends) in found {
-            placement.placed.insert(*key, *service);
-            placement.used(key, backends);
-        }
-        placement
+        let placed = found.iter().map(|(key, service, _)| (*key, *service)).collect();
+        Self { placed, ranges, next_id }
     }
 
     /// Plans the writes from what is placed to `desired`, and places it. On error nothing has changed.
@@ -108,7 +114,9 @@ impl Placement {
         }
         writes.extend(changes.iter().map(|(key, service)| ServiceWrite::Put(*key, *service)));
         writes.extend(gone.iter().map(|key| ServiceWrite::Remove(*key)));
-        Ok(Planned { writes, lost: self.commit(changes, gone, now_ms) })
+        let mut planned = Planned { writes, ..Planned::default() };
+        self.commit(changes, gone, now_ms, &mut planned);
+        Ok(planned)
     }
 
     /// Service ports placed.
@@ -141,50 +149,49 @@ impl Placement {
         Ok(Service { base, count, id, flags: port.flags, affinity_seconds: port.affinity_seconds })
     }
 
-    /// Takes the planned state over; what is lost by it.
+    /// Takes the planned state over, and says what it changes for clients.
     fn commit(
         &mut self,
         changes: Vec<(ServiceKey, Service)>,
         gone: Vec<ServiceKey>,
         now_ms: u64,
-    ) -> BTreeSet<(Backend, u8)> {
-        let mut maybe_lost = BTreeSet::new();
-        let mut old: Vec<(ServiceKey, Service)> = Vec::new();
-        for (key, service) in changes {
-            let backends = self.ranges.backends(service.base, service.count).to_vec();
-            self.used(&key, &backends);
-            old.extend(self.placed.insert(key, service).map(|service| (key, service)));
-        }
-        for key in gone {
-            old.extend(self.placed.remove(&key).map(|service| (key, service)));
-        }
-        for (key, service) in old {
-            let backends = self.ranges.backends(service.base, service.count).to_vec();
-            maybe_lost.extend(self.unused(&key, &backends));
-            self.ranges.release(service.base, service.count, now_ms);
-        }
-        maybe_lost.into_iter().map(|backend| (backend, UDP)).collect()
-    }
-
-    fn used(&mut self, key: &ServiceKey, backends: &[Backend]) {
-        if key.protocol == UDP {
-            backends.iter().for_each(|backend| *self.uses.entry(*backend).or_default() += 1);
-        }
-    }
-
-    /// The backends that nothing has any more.
-    fn unused(&mut self, key: &ServiceKey, backends: &[Backend]) -> Vec<Backend> {
-        let mut lost = Vec::new();
-        for backend in backends.iter().filter(|_| key.protocol == UDP) {
-            if let Some(uses) = self.uses.get_mut(backend) {
-                *uses -= 1;
-                if *uses == 0 {
-                    self.uses.remove(backend);
-                    lost.push(*backend);
-                }
+        planned: &mut Planned,
+    ) {
+        let changes = changes.into_iter().map(|(key, service)| (key, Some(service)));
+        for (key, new) in changes.chain(gone.into_iter().map(|key| (key, None))) {
+            let old = match new {
+                Some(service) => self.placed.insert(key, service),
+                None => self.placed.remove(&key),
+            };
+            let backends = |service: Option<Service>| {
+                service.map_or(&[][..], |service| self.ranges.backends(service.base, service.count))
+            };
+            note(key.protocol, (old, backends(old)), (new, backends(new)), planned);
+            if let Some(old) = old {
+                self.ranges.release(old.base, old.count, now_ms);
             }
         }
-        lost
+    }
+}
+
+/// What becomes of a service port's backends.
+fn note(
+    protocol: u8,
+    (old, had): (Option<Service>, &[Backend]),
+    (new, has): (Option<Service>, &[Backend]),
+    planned: &mut Planned,
+) {
+    let members = |service: Option<Service>, backends: &[Backend]| {
+        let service = service.filter(|service| service.flags & Service::AFFINITY != 0);
+        let member = |id, b: &Backend| Member { address: b.address, port: b.port, reserved: 0, service: id };
+        service.map_or(BTreeSet::new(), |service| backends.iter().map(|b| member(service.id, b)).collect())
+    };
+    let (before, after) = (members(old, had), members(new, has));
+    planned.joined.extend(after.difference(&before));
+    planned.left.extend(before.difference(&after));
+    if let Some(old) = old {
+        let gone = had.iter().filter(|backend| has.binary_search(backend).is_err());
+        planned.lost.extend(gone.map(|backend| Lost { service: old.id, protocol, backend: *backend }));
     }
 }
 

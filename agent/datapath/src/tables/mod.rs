@@ -136,6 +136,8 @@ impl Facts {
             node: self.node,
             node_local: self.dns.unwrap_or(Address::UNSPECIFIED),
             gateway: Address::from_bytes(GATEWAY),
+            // Known to the backend alone.
+            netns_cookie: 0,
             outer_ifindex: self.outer_ifindex,
             vxlan_ifindex: self.vxlan_ifindex,
             vni: self.vni,

@@ -4,10 +4,10 @@ use crate::consts::*;
 use crate::route::{self, Route};
 use crate::state::State;
 use crate::verdict::{self, Verdict};
-use crate::{conntrack, forward, lookup, parse};
+use crate::{affinity, conntrack, forward, fragments, lookup, parse, refuse};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use keelson_ebpf_abi::{Config, Hook, Reason};
+use keelson_ebpf_abi::{AffinityKey, Config, Hook, Reason, Service};
 
 #[classifier]
 pub fn from_pod(ctx: TcContext) -> i32 {
@@ -28,15 +28,26 @@ fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict,
         verdict::for_host(ctx);
         return Ok(Verdict::Pass);
     }
-    if state.packet.fragment {
-        return forward::untracked(ctx, config, state);
-    }
     let now = conntrack::now();
+    if fragments::complete(&mut state.packet, now).is_err() {
+        return forward::lost_fragment(ctx, config, state);
+    }
+    if let Some(related) = forward::related(ctx, config, state) {
+        return related;
+    }
     if let Some(flow) = conntrack::find(&state.packet, now) {
         return forward::established(ctx, config, state, flow, now);
     }
+    if state.packet.is_later() {
+        return forward::lost_fragment(ctx, config, state);
+    }
     forward::prepare(config, state, policy_set, now);
-    choose(config, state)?;
+    let tuple = &state.packet.tuple;
+    if let Some(service) = lookup::service(config, &tuple.destination, tuple.destination_port, tuple.protocol)
+        && !choose(config, state, service)
+    {
+        return refuse::service(ctx, config, state, service, Route::Pod);
+    }
     let translated = &state.flow.translated;
     let route = route::find(config, &translated.source, &translated.destination, &mut state.hop)?;
     // The host's stack keeps its own state; only a translation needs ours.
@@ -56,20 +67,19 @@ fn own_policy_set(ctx: &TcContext, state: &State) -> Result<u32, Reason> {
     if sender.ifindex == ifindex { Ok(sender.policy_set) } else { Err(Reason::Spoofed) }
 }
 
-/// Turns the flow to one backend, if its destination is a service.
+/// Turns the flow to one backend of the service; whether there is one.
 #[inline(always)]
-fn choose(config: &Config, state: &mut State) -> Result<(), Reason> {
-    let tuple = &state.packet.tuple;
-    let Some(service) = lookup::service(config, &tuple.destination, tuple.destination_port, tuple.protocol)
-    else {
-        return Ok(());
+fn choose(config: &Config, state: &mut State, service: &Service) -> bool {
+    let source = state.packet.tuple.source;
+    let kind = AffinityKey::BY_ADDRESS;
+    let Some(backend) = affinity::backend(service, &source, kind, lookup::any_number()) else {
+        return false;
     };
-    let backend = lookup::backend(service, lookup::any_number()).ok_or(Reason::NoBackend)?;
-    forward::turn(state, service, backend);
+    forward::turn(state, service, &backend);
     // Who would answer past us must see another sender: the pod itself, and a process of this host, whose
     // answer to the gateway comes by the tunnel's egress.
-    if backend.address == state.packet.tuple.source || backend.address == config.node {
+    if backend.address == source || backend.address == config.node {
         state.flow.translated.source = config.gateway;
     }
-    Ok(())
+    true
 }

@@ -1,10 +1,10 @@
 //! Service translation at the socket, shared by the four kinds of call and both families.
 
 use crate::consts::*;
-use crate::{lookup, maps, verdict};
+use crate::{affinity, lookup, maps, verdict};
 use aya_ebpf::bindings::bpf_sock_addr;
-use aya_ebpf::helpers::{bpf_get_socket_cookie, bpf_set_retval};
-use keelson_ebpf_abi::{Address, Be16, Hook, Reason, Service, SocketKey, SocketOrigin};
+use aya_ebpf::helpers::{bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_set_retval};
+use keelson_ebpf_abi::{Address, AffinityKey, Be16, Hook, Reason, Service, SocketKey, SocketOrigin};
 
 /// What the kernel wants to hear.
 pub const ALLOW: i32 = 1;
@@ -63,6 +63,13 @@ impl Call {
         unsafe { bpf_get_socket_cookie(self.context.cast()) }
     }
 
+    /// What tells network namespaces apart.
+    #[inline(always)]
+    fn netns_cookie(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { bpf_get_netns_cookie(self.context.cast()) }
+    }
+
     #[inline(always)]
     fn set(&self, address: &Address, port: Be16) {
         let words = address.words();
@@ -98,12 +105,18 @@ pub fn to_backend(hook: Hook, call: &Call) -> i32 {
         return ALLOW;
     }
     let Some(service) = lookup::service(config, &address, port, protocol) else { return ALLOW };
-    let cookie = call.cookie();
-    let Some(backend) = lookup::backend(service, number(protocol, cookie)) else {
-        return refuse();
+    let (cookie, netns) = (call.cookie(), call.netns_cookie());
+    // Ports of pods at the node's loopback address are for the node itself; every pod has a loopback of its own.
+    if is_loopback(&address) && netns != config.netns_cookie {
+        return ALLOW;
+    }
+    let client = Address::from_words([netns as u32, (netns >> 32) as u32, 0, 0]);
+    let kind = AffinityKey::BY_NAMESPACE;
+    let Some(backend) = affinity::backend(service, &client, kind, number(protocol, cookie)) else {
+        return refuse(service);
     };
     if !call.speaks(&backend.address) {
-        return refuse();
+        return refuse(service);
     }
     remember(cookie, &backend.address, backend.port, &address, port, service);
     call.set(&backend.address, backend.port);
@@ -149,9 +162,19 @@ fn remember(
 }
 
 #[inline(always)]
-fn refuse() -> i32 {
-    verdict::count_refusal(Reason::NoBackend);
+fn is_loopback(address: &Address) -> bool {
+    address.is_v4() && u32::from_be(address.v4_word()) >> 24 == 127
+}
+
+#[inline(always)]
+fn refuse(service: &Service) -> i32 {
+    let elsewhere = service.flags & Service::ELSEWHERE != 0;
+    let (reason, error) = match elsewhere {
+        true => (Reason::NoLocalBackend, EHOSTUNREACH),
+        false => (Reason::NoBackend, ECONNREFUSED),
+    };
+    verdict::count_refusal(reason);
     // SAFETY: a scalar argument; what the caller's connect() or sendmsg() returns.
-    unsafe { bpf_set_retval(ECONNREFUSED) };
+    unsafe { bpf_set_retval(error) };
     REFUSE
 }

@@ -4,7 +4,7 @@
 use crate::consts::*;
 use crate::state::State;
 use crate::verdict::{self, Verdict};
-use crate::{conntrack, csum, parse};
+use crate::{conntrack, csum, forward, fragments, parse};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use keelson_ebpf_abi::{Config, Flow, Hook, Reason};
@@ -21,14 +21,21 @@ fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict,
     if forwarded || parse::ethertype(ctx) != ETHERTYPE_IPV4 {
         return Ok(Verdict::Pass);
     }
-    let parsed = parse::ipv4(ctx, &mut state.packet);
-    if parsed.is_err() || state.packet.tuple.source != config.node || state.packet.fragment {
+    let now = conntrack::now();
+    if parse::ipv4(ctx, &mut state.packet).is_err()
+        || state.packet.tuple.source != config.node
+        || fragments::complete(&mut state.packet, now).is_err()
+    {
         return Ok(Verdict::Pass);
     }
-    let now = conntrack::now();
+    if let Some(related) = forward::related(ctx, config, state) {
+        // It is on its way out already.
+        return related.map(|_| Verdict::Pass);
+    }
     match conntrack::find(&state.packet, now) {
         Some(flow) if flow.flags & Flow::REPLY != 0 => {
             conntrack::touch(flow, &state.packet, now);
+            fragments::remember(&state.packet, now);
             state.to = flow.translated;
             csum::rewrite(ctx, &state.packet, &state.to)?;
         }

@@ -4,7 +4,7 @@
 use crate::consts::*;
 use crate::state::State;
 use crate::verdict::{self, Verdict};
-use crate::{conntrack, encap, forward, lookup, parse};
+use crate::{conntrack, encap, forward, fragments, lookup, parse};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use keelson_ebpf_abi::{Config, Hook, Peer, Reason};
@@ -25,6 +25,10 @@ fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict,
     parse::ipv4(ctx, &mut state.packet)?;
     if state.packet.tuple.destination == config.gateway {
         let now = conntrack::now();
+        fragments::complete(&mut state.packet, now)?;
+        if let Some(related) = forward::related(ctx, config, state) {
+            return related;
+        }
         let flow = conntrack::find(&state.packet, now).ok_or(Reason::NoPod)?;
         return forward::established(ctx, config, state, flow, now);
     }

@@ -1,6 +1,7 @@
 //! The flow table from user space: expired flows swept, flows that lead nowhere forgotten.
 
 use super::map::Map;
+use crate::plan::Lost;
 use keelson_ebpf_abi::{Address, Be16, Flow, Tuple};
 use std::collections::BTreeSet;
 use std::io;
@@ -19,14 +20,38 @@ impl Entry<'_> {
         ends.into_iter().chain(translated).any(|end| *end == address)
     }
 
-    /// Whether it is a flow that a service turned to one of these backends.
-    pub fn to_backend(&self, backends: &BTreeSet<(Address, Be16)>) -> bool {
+    /// The backend of the flow, if a service has turned it to one.
+    fn backend(&self) -> Option<(u32, Address, Be16)> {
         let (address, port) = if self.flow.flags & Flow::REPLY == 0 {
             (self.flow.translated.destination, self.flow.translated.destination_port)
         } else {
             (self.tuple.source, self.tuple.source_port)
         };
-        self.flow.service != 0 && backends.contains(&(address, port))
+        (self.flow.service != 0).then_some((self.flow.service, address, port))
+    }
+}
+
+/// IANA protocol numbers.
+pub const UDP: u8 = 17;
+const TCP: u8 = 6;
+
+/// Backends that have left services.
+pub struct Left(BTreeSet<(u32, Address, Be16)>);
+
+impl Left {
+    /// Takes the services and their backends.
+    pub fn new<'a>(lost: impl Iterator<Item = &'a Lost>) -> Self {
+        Self(lost.map(|lost| (lost.service, lost.backend.address, lost.backend.port)).collect())
+    }
+
+    /// Whether none has.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the entry's flow leads to one of them.
+    pub fn has(&self, entry: &Entry<'_>) -> bool {
+        !self.is_empty() && entry.backend().is_some_and(|backend| self.0.contains(&backend))
     }
 }
 
@@ -39,14 +64,25 @@ pub struct Swept {
     pub removed: usize,
 }
 
-/// Removes entries that are expired.
-pub fn sweep(flows: &Map<Tuple, Flow>, now_ns: u64) -> io::Result<Swept> {
-    let mut live = 0;
+/// Removes entries that are expired, and what sends datagrams to backends that have left. A TCP connection goes on
+/// with such a backend, which may still serve it; its next one must not.
+pub fn sweep(flows: &Map<Tuple, Flow>, now_ns: u64, left: &Left) -> io::Result<Swept> {
+    let (mut live, mut marked) = (0, Vec::new());
     let removed = forget(flows, |entry| {
-        let expired = entry.flow.expired(entry.tuple.protocol, now_ns);
-        live += usize::from(!expired);
-        expired
+        let has_left = left.has(entry);
+        let doomed =
+            entry.flow.expired(entry.tuple.protocol, now_ns) || has_left && entry.tuple.protocol == UDP;
+        live += usize::from(!doomed);
+        if has_left && !doomed && entry.tuple.protocol == TCP && entry.flow.flags & Flow::REPLY == 0 {
+            marked.push(*entry.tuple);
+        }
+        doomed
     })?;
+    for tuple in &marked {
+        if let Some(flow) = flows.get(tuple)? {
+            flows.replace(tuple, &Flow { flags: flow.flags | Flow::LEFT, ..flow })?;
+        }
+    }
     Ok(Swept { live, removed })
 }
 

@@ -35,6 +35,14 @@ impl<K: Plain, V: Plain> Map<K, V> {
         sys::map_update(self.fd.as_fd(), key, value, sys::ANY)
     }
 
+    /// Writes the value of a key that is there; one that is gone meanwhile stays gone.
+    pub fn replace(&self, key: &K, value: &V) -> io::Result<()> {
+        match sys::map_update(self.fd.as_fd(), key, value, sys::EXIST) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            result => result,
+        }
+    }
+
     /// Writes many values in one call.
     pub fn set_all(&self, keys: &[K], values: &[V]) -> io::Result<()> {
         sys::map_update_batch(self.fd.as_fd(), keys, values)

@@ -14,14 +14,15 @@ pub use clsact::detach as detach_clsact;
 pub use links::AttachError;
 pub use object::{LoadError, Sizes};
 
-use crate::plan::{Full, Placement, Planned, ServiceWrite, diff};
+use crate::plan::{Full, Lost, Placement, Planned, ServiceWrite, diff};
 use crate::tables::{Tables, Touched};
 use keelson_ebpf_abi::{
-    Address, Backend, Config, Endpoint, HOOKS, Hook, Plain, REASONS, Service, ServiceKey,
+    Address, Backend, Config, Endpoint, HOOKS, Hook, Member, Plain, REASONS, Service, ServiceKey,
 };
 use links::Links;
 use map::{Map, PerCpu};
 use object::{Maps, Programs};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,10 @@ pub struct Ebpf {
     links: Links,
     placement: Placement,
     sizes: Sizes,
+    /// Backends that services have lost since the last sweep, which goes over their flows once more.
+    lost: Arc<Mutex<BTreeSet<Lost>>>,
+    /// What tells this node's own network namespace from those of its pods.
+    netns_cookie: u64,
 }
 
 impl Ebpf {
@@ -80,6 +85,8 @@ impl Ebpf {
             links,
             placement: Placement::new(setup.sizes.backends),
             sizes: setup.sizes,
+            lost: Arc::default(),
+            netns_cookie: sys::netns_cookie().unwrap_or_default(),
         };
         ebpf.recover().map_err(|source| AttachError::Attach {
             hook: "services",
@@ -91,7 +98,8 @@ impl Ebpf {
 
     /// Writes the node's own facts: the first thing, so that no program runs without.
     pub fn set_config(&self, config: &Config) -> Result<(), WriteError> {
-        write_config(&self.maps.config, config).map_err(in_map("CONFIG"))
+        let config = Config { netns_cookie: self.netns_cookie, ..*config };
+        write_config(&self.maps.config, &config).map_err(in_map("CONFIG"))
     }
 
     /// Attaches the programs of the outer interface and the tunnel.
@@ -150,22 +158,26 @@ impl Ebpf {
 
     fn carry_out(&mut self, tables: &Tables, planned: Planned, others: bool) -> Result<(), WriteError> {
         let before = if others { self.write_others(tables) } else { Ok(()) };
-        let written = before.and_then(|()| self.write_services(&planned.writes));
+        let written = before.and_then(|()| self.write_services(&planned));
         if written.is_err() {
             // The plan counts as done: read back what the maps really hold.
             let _ = self.recover();
         }
         written?;
-        self.forget_backends(&planned.lost)
+        self.forget_backends(tables, planned)
     }
 
     fn write_others(&self, tables: &Tables) -> Result<(), WriteError> {
-        write_config(&self.maps.config, &tables.config).map_err(in_map("CONFIG"))?;
+        self.set_config(&tables.config)?;
         sync(&self.maps.endpoints, &tables.endpoints, "ENDPOINTS", Map::entries)?;
         sync(&self.maps.peers, &tables.peers, "PEERS", by_key)
     }
 
-    fn write_services(&self, writes: &[ServiceWrite]) -> Result<(), WriteError> {
+    fn write_services(&self, planned: &Planned) -> Result<(), WriteError> {
+        let writes = &planned.writes;
+        for member in &planned.joined {
+            self.maps.members.set(member, &0).map_err(in_map("MEMBERS"))?;
+        }
         let (mut slots, mut backends) = (Vec::new(), Vec::new());
         for write in writes {
             if let ServiceWrite::Backends { base, backends: range } = write {
@@ -185,6 +197,9 @@ impl Ebpf {
                 self.maps.services.remove(key).map_err(in_map("SERVICES"))?;
             }
         }
+        for member in &planned.left {
+            self.maps.members.remove(member).map_err(in_map("MEMBERS"))?;
+        }
         Ok(())
     }
 
@@ -198,18 +213,38 @@ impl Ebpf {
             }
             found.push((key, service, backends));
         }
+        let sticky = found.iter().filter(|(_, service, _)| service.flags & Service::AFFINITY != 0);
+        let members = sticky.flat_map(|(_, service, backends)| {
+            let member =
+                |b: &Backend| Member { address: b.address, port: b.port, reserved: 0, service: service.id };
+            backends.iter().map(move |backend| (member(backend), 0))
+        });
+        sync_map(&self.maps.members, &members.collect(), Map::entries)?;
         self.placement = Placement::recover(self.sizes.backends, &found);
         Ok(())
     }
 
-    fn forget_backends(&self, lost: &BTreeSet<(Backend, u8)>) -> Result<(), WriteError> {
-        const UDP: u8 = 17;
-        let lost: BTreeSet<_> =
-            lost.iter().filter(|(_, protocol)| *protocol == UDP).map(|(b, _)| (b.address, b.port)).collect();
-        if lost.is_empty() {
+    /// Forgets at once what would send datagrams to a backend that is gone; the sweep does the rest.
+    fn forget_backends(&self, tables: &Tables, planned: Planned) -> Result<(), WriteError> {
+        let by_udp = flows::Left::new(planned.lost.iter().filter(|lost| lost.protocol == flows::UDP));
+        {
+            let mut lost = self.lost.lock();
+            for write in &planned.writes {
+                if let ServiceWrite::Put(key, service) = write
+                    && let Some(port) = tables.services.get(key)
+                {
+                    let has = |lost: &Lost| {
+                        lost.service == service.id && port.backends.binary_search(&lost.backend).is_ok()
+                    };
+                    lost.retain(|lost| !has(lost));
+                }
+            }
+            lost.extend(planned.lost);
+        }
+        if by_udp.is_empty() {
             return Ok(());
         }
-        flows::forget(&self.maps.flows, |flow| flow.to_backend(&lost)).map(drop).map_err(in_map("FLOWS"))
+        flows::forget(&self.maps.flows, |flow| by_udp.has(flow)).map(drop).map_err(in_map("FLOWS"))
     }
 
     /// Forgets every flow of an address that is given back.
@@ -219,7 +254,7 @@ impl Ebpf {
 
     /// A handle for the periodic sweep, which runs beside the task.
     pub fn sweeper(&self) -> Sweeper {
-        Sweeper { maps: self.maps.clone() }
+        Sweeper { maps: self.maps.clone(), lost: self.lost.clone() }
     }
 
     /// Packets and calls by hook.
@@ -245,12 +280,14 @@ impl Ebpf {
 #[derive(Clone, Debug)]
 pub struct Sweeper {
     maps: Arc<Maps>,
+    lost: Arc<Mutex<BTreeSet<Lost>>>,
 }
 
 impl Sweeper {
     /// One pass over the whole table: how many entries are left and how many went. Blocks.
     pub fn sweep(&self) -> io::Result<flows::Swept> {
-        flows::sweep(&self.maps.flows, flows::now_ns())
+        let lost = std::mem::take(&mut *self.lost.lock());
+        flows::sweep(&self.maps.flows, flows::now_ns(), &flows::Left::new(lost.iter()))
     }
 }
 
@@ -287,13 +324,21 @@ fn sync<K: Plain + Ord, V: Plain + PartialEq>(
     name: &'static str,
     read: impl Fn(&Map<K, V>) -> io::Result<Vec<(K, V)>>,
 ) -> Result<(), WriteError> {
-    let is: BTreeMap<K, V> = read(map).map_err(in_map(name))?.into_iter().collect();
+    sync_map(map, should, read).map_err(in_map(name))
+}
+
+fn sync_map<K: Plain + Ord, V: Plain + PartialEq>(
+    map: &Map<K, V>,
+    should: &BTreeMap<K, V>,
+    read: impl Fn(&Map<K, V>) -> io::Result<Vec<(K, V)>>,
+) -> io::Result<()> {
+    let is: BTreeMap<K, V> = read(map)?.into_iter().collect();
     let diff = diff(&is, should);
     for (key, value) in &diff.set {
-        map.set(key, value).map_err(in_map(name))?;
+        map.set(key, value)?;
     }
     for key in &diff.remove {
-        map.remove(key).map_err(in_map(name))?;
+        map.remove(key)?;
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use super::sys::AttachType;
 use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use keelson_ebpf_abi::{
-    Address, Backend, Config, Endpoint, Flow, Hook, LAYOUT, Peer, PeerKey, Plain, Service, ServiceKey, Tuple,
-    map,
+    Address, Backend, Config, Endpoint, Flow, Hook, LAYOUT, Member, Peer, PeerKey, Plain, Service,
+    ServiceKey, Tuple, map,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -115,10 +115,17 @@ pub struct Maps {
     pub flows: Map<Tuple, Flow>,
     pub peers: Map<PeerKey, Peer>,
     pub endpoints: Map<Address, Endpoint>,
+    pub members: Map<Member, u32>,
     pub hook_counts: PerCpu<u64>,
     pub drop_counts: PerCpu<u64>,
     #[cfg(test)]
     pub trace: PerCpu<keelson_ebpf_abi::Trace>,
+    #[cfg(test)]
+    pub errors: Map<u32, u64>,
+    #[cfg(test)]
+    pub affinity: Map<keelson_ebpf_abi::AffinityKey, keelson_ebpf_abi::Affinity>,
+    #[cfg(test)]
+    pub fragments: Map<keelson_ebpf_abi::FragmentKey, keelson_ebpf_abi::Fragment>,
 }
 
 /// Loads the object; maps are found or made in `pins`, or unpinned without it.
@@ -163,6 +170,10 @@ const MAPS: &[&str] = &[
     map::PEERS,
     map::ENDPOINTS,
     map::SOCKETS,
+    map::AFFINITY,
+    map::MEMBERS,
+    map::FRAGMENTS,
+    map::ERRORS,
     map::HOOK_COUNTS,
     map::DROP_COUNTS,
     map::TRACE,
@@ -205,10 +216,17 @@ impl Maps {
             flows: typed(ebpf, map::FLOWS)?,
             peers: typed(ebpf, map::PEERS)?,
             endpoints: typed(ebpf, map::ENDPOINTS)?,
+            members: typed(ebpf, map::MEMBERS)?,
             hook_counts: per_cpu(ebpf, map::HOOK_COUNTS)?,
             drop_counts: per_cpu(ebpf, map::DROP_COUNTS)?,
             #[cfg(test)]
             trace: per_cpu(ebpf, map::TRACE)?,
+            #[cfg(test)]
+            errors: typed(ebpf, map::ERRORS)?,
+            #[cfg(test)]
+            affinity: typed(ebpf, map::AFFINITY)?,
+            #[cfg(test)]
+            fragments: typed(ebpf, map::FRAGMENTS)?,
         })
     }
 }

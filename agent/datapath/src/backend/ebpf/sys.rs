@@ -58,6 +58,20 @@ pub enum Place {
 
 /// Update flags of map elements.
 pub const ANY: u64 = 0;
+pub const EXIST: u64 = 2;
+
+/// What the kernel tells this thread's network namespace by, as programs see it. Kernels before 5.14 do not say.
+pub fn netns_cookie() -> io::Result<u64> {
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    let (mut cookie, mut len) = (0_u64, size_of::<u64>() as libc::socklen_t);
+    // SAFETY: the kernel writes at most `len` bytes to the number.
+    let result = unsafe {
+        let cookie = std::ptr::from_mut(&mut cookie).cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, cookie, &raw mut len)
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
+}
 
 fn call<T>(command: Command, attributes: &mut T) -> io::Result<i64> {
     // SAFETY: every attribute struct below is repr(C), matches the kernel's union member and is given with

@@ -18,6 +18,12 @@ pub struct Frame {
     pub options: u8,
     /// UDP without a checksum.
     pub no_checksum: bool,
+    /// The datagram's number.
+    pub identification: u16,
+    /// Of TCP: sequence and acknowledgement number, window.
+    pub numbers: (u32, u32, u16),
+    /// Of an ICMP error its code, and the packet that it is about as far as it is quoted.
+    pub quote: Option<(u8, Vec<u8>)>,
     pub payload: Vec<u8>,
 }
 
@@ -32,13 +38,33 @@ impl Frame {
             fragment: 0,
             options: 0,
             no_checksum: false,
+            identification: 0x1234,
+            numbers: (1, 2, 1024),
+            quote: None,
             payload,
         }
     }
 
+    /// An answer that a node makes itself: not to be cut, without a number or words of an application.
+    fn made_here(mut self) -> Self {
+        (self.fragment, self.identification, self.numbers) = (0x4000, 0, (0, 0, 0));
+        self.payload.clear();
+        self
+    }
+
+    /// An ICMP error about a packet: its header and eight bytes.
+    pub fn about(mut self, kind: u8, code: u8, packet: &[u8]) -> Self {
+        let header = 14 + usize::from(packet[14] & 0x0f) * 4;
+        let end = packet.len().min(header + 8);
+        self.control = kind;
+        self.quote = Some((code, packet[14..end].to_vec()));
+        self
+    }
+
     /// Reads `tcp 10.0.0.1:1000 > 10.0.0.2:80 SA`, `udp ...`, `ping 10.0.0.1 > 10.0.0.2 7`, `pong ...`,
     /// `icmp 10.0.0.1 > 10.0.0.2 3` (a type), `sctp ...`, `gre 10.0.0.1 > 10.0.0.2`; then `frag 0x2000`,
-    /// `options`, `no-checksum`.
+    /// `options`, `no-checksum`. `reset` is what answers a segment, with `seq 1` and `ack 2`; `error 10.0.0.1 >
+    /// 10.0.0.2 3 4 about udp ...` an ICMP error by type and code, `refused` the same as this node makes it.
     pub fn parse(text: &str, nat: Option<u16>) -> Self {
         let mut words = text.split_whitespace();
         let kind = words.next().unwrap();
@@ -53,16 +79,33 @@ impl Frame {
             "icmp" => (1, 3),
             "sctp" => (132, 0),
             "gre" => (47, 0),
+            "reset" => (6, 0),
+            "error" | "refused" => (1, 3),
             other => panic!("unknown packet {other}"),
         };
         let mut frame = Self::new(protocol, source, destination);
         frame.control = control;
+        if matches!(kind, "reset" | "refused") {
+            frame = frame.made_here();
+        }
+        if matches!(kind, "error" | "refused") {
+            let (numbers, packet) = text.split_once(" about ").unwrap();
+            let numbers: Vec<u8> = numbers.split(' ').skip(4).map(|number| number.parse().unwrap()).collect();
+            let mut packet = Self::parse(packet, nat).bytes();
+            if kind == "error" {
+                // What is quoted is translated but for the transport's checksum.
+                blank_transport(&mut packet);
+            }
+            return frame.about(numbers[0], numbers[1], &packet);
+        }
         while let Some(word) = words.next() {
             match word {
                 "frag" => {
                     let value = words.next().unwrap().trim_start_matches("0x");
                     frame.fragment = u16::from_str_radix(value, 16).unwrap();
                 }
+                "seq" => frame.numbers.0 = words.next().unwrap().parse().unwrap(),
+                "ack" => frame.numbers.1 = words.next().unwrap().parse().unwrap(),
                 "options" => frame.options = 3,
                 "no-checksum" => frame.no_checksum = true,
                 flags if protocol == 6 => frame.control = flags.chars().map(flag).sum(),
@@ -84,7 +127,7 @@ impl Frame {
         let total = 20 + usize::from(self.options) * 4 + transport.len();
         bytes.extend([0x45 + self.options, 0]);
         bytes.extend((total as u16).to_be_bytes());
-        bytes.extend([0x12, 0x34]);
+        bytes.extend(self.identification.to_be_bytes());
         bytes.extend(self.fragment.to_be_bytes());
         bytes.extend([64, self.protocol, 0, 0]);
         bytes.extend(&self.source.0.bytes()[12..]);
@@ -106,10 +149,20 @@ impl Frame {
     fn transport(&self) -> Vec<u8> {
         let (from, to) = (self.source.1.to_be_bytes(), self.destination.1.to_be_bytes());
         let mut bytes = match self.protocol {
-            6 => [&from[..], &to, &[0, 0, 0, 1, 0, 0, 0, 2, 0x50, self.control, 4, 0, 0, 0, 0, 0]].concat(),
+            6 => {
+                let (sequence, acknowledgement, window) = self.numbers;
+                let numbers = [sequence.to_be_bytes(), acknowledgement.to_be_bytes()].concat();
+                let window = window.to_be_bytes();
+                [&from[..], &to, &numbers, &[0x50, self.control], &window, &[0, 0, 0, 0]].concat()
+            }
             17 => {
                 let len = (8 + self.payload.len() as u16).to_be_bytes();
                 [&from[..], &to, &len, &[0, 0]].concat()
+            }
+            1 if let Some((code, quote)) = &self.quote => {
+                let mut bytes = vec![self.control, *code, 0, 0, 0, 0, 0, 0];
+                bytes.extend(quote);
+                return bytes;
             }
             1 => {
                 let identifier = if self.control == 8 { from } else { to };
@@ -121,6 +174,12 @@ impl Frame {
         bytes.extend(&self.payload);
         bytes
     }
+}
+
+fn blank_transport(packet: &mut [u8]) {
+    let blanked = crate::model::blanked(packet);
+    // But the header's own is kept.
+    packet[34..].copy_from_slice(&blanked[34..]);
 }
 
 fn end(text: &str, nat: Option<u16>) -> (Address, u16) {

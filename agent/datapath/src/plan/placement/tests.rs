@@ -1,6 +1,6 @@
 use super::*;
 use crate::tables::tests::address;
-use keelson_ebpf_abi::Be16;
+use keelson_ebpf_abi::{Address, Be16};
 use std::sync::Arc;
 
 fn key(port: u16) -> ServiceKey {
@@ -141,19 +141,46 @@ fn a_new_agent_goes_on_where_the_old_one_stopped() {
     assert!(!ids.contains(&maps.services[&key(83)].id), "ids are not used twice");
 }
 
-/// The same by UDP.
-fn by_udp(services: Services) -> Services {
-    services.into_iter().map(|(key, port)| (ServiceKey { protocol: UDP, ..key }, port)).collect()
+#[test]
+fn lost_backends_are_named_with_the_service_that_has_lost_them() {
+    let mut placement = Placement::new(16);
+    let lost = |planned: Planned| -> Vec<_> {
+        planned.lost.into_iter().map(|lost| (lost.service, lost.protocol, lost.backend)).collect()
+    };
+    assert_eq!(lost(placement.plan(&services(&[(80, &[1, 2]), (81, &[2, 3])]), 0).unwrap()), []);
+    let ids = [80, 81].map(|port| placement.placed[&key(port)].id);
+    let [first, second, third] = [1, 2, 3].map(|host| backends(&[host])[0]);
+    // Another service still has it, which helps no flow of this one.
+    let planned = placement.plan(&services(&[(80, &[1]), (81, &[2])]), 0).unwrap();
+    assert_eq!(lost(planned), [(ids[0], 6, second), (ids[1], 6, third)]);
+    let planned = placement.plan(&Services::new(), 0).unwrap();
+    assert_eq!(lost(planned), [(ids[0], 6, first), (ids[1], 6, second)]);
 }
 
 #[test]
-fn lost_backends_are_named_once_nothing_has_them() {
+fn members_of_services_with_affinity_come_and_go() {
     let mut placement = Placement::new(16);
-    placement.plan(&by_udp(services(&[(80, &[1, 2]), (81, &[2, 3])])), 0).unwrap();
-    let lost = placement.plan(&by_udp(services(&[(80, &[1]), (81, &[2])])), 0).unwrap().lost;
-    assert_eq!(lost.into_iter().map(|(backend, _)| backend).collect::<Vec<_>>(), backends(&[3]));
-    let lost = placement.plan(&Services::new(), 0).unwrap().lost;
-    assert_eq!(lost.len(), 2);
+    let sticky = |hosts: &[u8], flags: u32| {
+        let mut desired = services(&[(80, hosts), (81, &[7])]);
+        Arc::make_mut(desired.get_mut(&key(80)).unwrap()).flags = flags;
+        desired
+    };
+    let mut step = |hosts: &[u8], flags: u32| {
+        let planned = placement.plan(&sticky(hosts, flags), 0).unwrap();
+        let id = placement.placed[&key(80)].id;
+        let show = |members: Vec<Member>| -> Vec<Address> {
+            assert!(members.iter().all(|member| member.service == id));
+            members.into_iter().map(|member| member.address).collect()
+        };
+        (show(planned.joined), show(planned.left))
+    };
+    let hosts = |hosts: &[u8]| -> Vec<_> { backends(hosts).into_iter().map(|b| b.address).collect() };
+    let affinity = Service::AFFINITY;
+    assert_eq!(step(&[1, 2], affinity), (hosts(&[1, 2]), hosts(&[])));
+    assert_eq!(step(&[2, 3], affinity), (hosts(&[3]), hosts(&[1])));
+    assert_eq!(step(&[2, 3], 0), (hosts(&[]), hosts(&[2, 3])));
+    assert_eq!(step(&[2], 0), (hosts(&[]), hosts(&[])));
+    assert_eq!(step(&[2], affinity), (hosts(&[2]), hosts(&[])));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use super::rig::{self, Rig};
 use crate::model::rows::{Frame, Judge};
-use crate::model::{Arrival, Chance, Model, Outcome, Verdict, blanked, normalised, read};
+use crate::model::{Arrival, Chance, Model, Outcome, Part, Verdict, blanked, normalised, read};
 use crate::tables::tests::address;
-use keelson_ebpf_abi::{Address, Backend, Hook};
+use keelson_ebpf_abi::{Address, Backend, Hook, Tuple};
 use std::time::{Duration, Instant};
 
 /// Packets per seed.
@@ -75,15 +75,23 @@ const ADDRESSES: &[&str] = &[
     "10.96.1.5",
     "10.96.1.6",
     "10.96.1.7",
+    "10.96.1.8",
+    "10.96.1.9",
+    "10.96.1.10",
+    "10.96.1.11",
     "10.96.9.9",
+    "198.51.100.7",
+    "198.51.100.8",
     "192.168.7.1",
     "192.168.7.2",
     "192.168.7.9",
     "203.0.113.9",
     "169.254.1.1",
 ];
-const PORTS: &[u16] =
-    &[53, 80, 443, 1000, 1001, 1002, 8080, 8081, 9090, 30_080, 30_081, 30_083, 30_086, 30_090];
+const PORTS: &[u16] = &[
+    0, 53, 80, 80, 443, 1000, 1001, 1002, 8080, 8081, 8099, 9090, 30_080, 30_081, 30_082, 30_083, 30_086,
+    30_088, 30_089, 30_090, 30_091,
+];
 
 fn frame(random: &mut Random, hook: Hook) -> Frame {
     let protocol = random.pick(&[6, 6, 6, 17, 17, 17, 1, 1, 132, 47]);
@@ -95,7 +103,7 @@ fn frame(random: &mut Random, hook: Hook) -> Frame {
     };
     let source = if random.one_in(6) { random.pick(ADDRESSES) } else { usual };
     let destination =
-        if hook == Hook::FromOuter && !random.one_in(4) { "192.168.7.1" } else { random.pick(ADDRESSES) };
+        if hook == Hook::FromOuter && !random.one_in(3) { "192.168.7.1" } else { random.pick(ADDRESSES) };
     let ports = if protocol == 47 { (0, 0) } else { (random.pick(PORTS), random.pick(PORTS)) };
     let mut frame = Frame::new(protocol, (address(source), ports.0), (address(destination), ports.1));
     frame.control = match protocol {
@@ -116,6 +124,15 @@ fn frame(random: &mut Random, hook: Hook) -> Frame {
 fn answer(random: &mut Random, left: &Outcome, rig: &Rig) -> Option<(Hook, u32, Vec<u8>)> {
     let headers = read(&left.packet)?;
     let back = headers.tuple.reversed();
+    let (hook, ifindex) = match left.verdict {
+        Verdict::Pod(ifindex) => (Hook::FromPod, ifindex),
+        Verdict::Tunnel(_) => (Hook::FromVxlan, rig.interfaces.tunnel),
+        Verdict::Outer => (Hook::FromOuter, rig.interfaces.outer),
+        Verdict::Pass | Verdict::Drop(_) => return None,
+    };
+    if random.one_in(4) {
+        return Some((hook, ifindex, error(random, hook, &headers.tuple, &left.packet)));
+    }
     let mut frame = Frame::new(
         back.protocol,
         (back.source, back.source_port.get()),
@@ -127,13 +144,37 @@ fn answer(random: &mut Random, left: &Outcome, rig: &Rig) -> Option<(Hook, u32, 
         1 => headers.control,
         _ => 0,
     };
-    let (hook, ifindex) = match left.verdict {
-        Verdict::Pod(ifindex) => (Hook::FromPod, ifindex),
-        Verdict::Tunnel(_) => (Hook::FromVxlan, rig.interfaces.tunnel),
-        Verdict::Outer => (Hook::FromOuter, rig.interfaces.outer),
-        Verdict::Pass | Verdict::Drop(_) => return None,
-    };
+    if random.one_in(6) {
+        frame.fragment = 0x2000;
+    }
     Some((hook, ifindex, frame.bytes()))
+}
+
+/// An ICMP error about a packet that has left, from its receiver or from a router on its way.
+fn error(random: &mut Random, hook: Hook, about: &Tuple, packet: &[u8]) -> Vec<u8> {
+    let router = hook != Hook::FromPod && random.one_in(3);
+    let sender = if router { address("203.0.113.77") } else { about.destination };
+    let frame = Frame::new(1, (sender, 0), (about.source, 0));
+    let (kind, code) = random.pick(&[(3, 3), (3, 4), (11, 0), (12, 0), (5, 1)]);
+    let mut bytes = frame.about(kind, code, packet).bytes();
+    if random.one_in(10) {
+        // Less is quoted than there must be, or something else.
+        bytes.truncate(bytes.len() - 1 - random.below(20));
+    } else if random.one_in(10) {
+        let at = 42 + random.below(bytes.len() - 42);
+        bytes[at] ^= 1 << random.below(8);
+    }
+    bytes
+}
+
+/// A later fragment of the datagram of which this is the first.
+fn rest(first: &[u8]) -> Option<Vec<u8>> {
+    let headers = read(first).filter(|headers| headers.part == Part::First)?;
+    let tuple = headers.tuple;
+    // What stands where ports would is content.
+    let mut frame = Frame::new(tuple.protocol, (tuple.source, 7), (tuple.destination, 7));
+    frame.fragment = 0x0010;
+    Some(frame.bytes())
 }
 
 fn arrival(random: &mut Random, rig: &Rig) -> (Hook, u32, Vec<u8>) {
@@ -212,7 +253,9 @@ fn compare(seed: u64) {
                 "seed {seed}, packet {number} at {hook:?} on {ifindex}: {packet:02x?}\nprograms: {seen:?}\n{says}"
             );
         }
-        if random.one_in(2) {
+        if let Some(rest) = rest(&packet).filter(|_| random.one_in(2)) {
+            next = Some((hook, ifindex, rest));
+        } else if random.one_in(2) {
             next = answer(&mut random, &seen, &rig);
         }
     }

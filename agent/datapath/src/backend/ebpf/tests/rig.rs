@@ -17,7 +17,8 @@ const ACT_REDIRECT: i32 = 7;
 pub fn namespace() -> Namespace {
     let namespace = Namespace::new("rig");
     for name in ["pod-a", "pod-b", "outer", "tunnel"] {
-        namespace.ip(&format!("link add {name} type veth peer name {name}-end"));
+        // Frames of the tests are for this address.
+        namespace.ip(&format!("link add {name} address 02:00:00:00:00:01 type veth peer name {name}-end"));
         namespace.ip(&format!("link set {name} up"));
     }
     namespace
@@ -26,7 +27,9 @@ pub fn namespace() -> Namespace {
 pub struct Rig {
     pub interfaces: Interfaces,
     pub tables: Tables,
-    ebpf: Ebpf,
+    pub ebpf: Ebpf,
+    /// As many ICMP errors as packets ask for.
+    pub unlimited: bool,
     cpu: usize,
 }
 
@@ -55,17 +58,25 @@ impl Rig {
         let tables = tables(interfaces);
         let mut ebpf = Ebpf::open(&Setup { pins: None, cgroup_root: None, sizes, clsact: false }).unwrap();
         ebpf.apply(&tables, 0).unwrap();
-        Self { interfaces, tables, ebpf, cpu: stay_here() }
+        Self { interfaces, tables, ebpf, unlimited: true, cpu: stay_here() }
     }
 
     /// Sweeps as if it were later; how many entries are left.
     pub fn sweep_after(&self, seconds: u64) -> usize {
         let now = crate::backend::ebpf::flows::now_ns() + seconds * 1_000_000_000;
-        crate::backend::ebpf::flows::sweep(&self.ebpf.maps.flows, now).unwrap().live
+        let left = crate::backend::ebpf::flows::Left::new([].iter());
+        crate::backend::ebpf::flows::sweep(&self.ebpf.maps.flows, now, &left).unwrap().live
     }
 
     pub fn forget_flows(&self) {
-        crate::backend::ebpf::flows::forget(&self.ebpf.maps.flows, |_| true).unwrap();
+        let maps = &self.ebpf.maps;
+        crate::backend::ebpf::flows::forget(&maps.flows, |_| true).unwrap();
+        for (key, _) in maps.fragments.entries().unwrap() {
+            maps.fragments.remove(&key).unwrap();
+        }
+        for (key, _) in maps.affinity.entries().unwrap() {
+            maps.affinity.remove(&key).unwrap();
+        }
     }
 
     /// Mean time of one run over many of the same packet, nanoseconds.
@@ -97,6 +108,10 @@ impl Rig {
 impl Judge for Rig {
     fn judge(&mut self, arrival: Arrival<'_>) -> Outcome {
         let program = self.ebpf.programs.fd(arrival.hook).unwrap();
+        // The model has no limit of refusals.
+        if self.unlimited {
+            self.ebpf.maps.errors.set(&0, &0).unwrap();
+        }
         let ran = test_run::run(program, arrival.packet, arrival.ifindex, 0, 1).unwrap();
         let verdict = self.traced(arrival.hook);
         let action = match verdict {
