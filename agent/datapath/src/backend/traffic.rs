@@ -68,6 +68,13 @@ impl Stage {
     fn inside(&self, pod: usize) -> &Namespace {
         &self.pods[pod].namespace
     }
+
+    /// Who answers a process of a node, or why nobody does. Its sockets are served where the backend serves sockets.
+    fn from_node(&self, node: usize, protocol: &str, to: &str) -> String {
+        let node = &self.nodes[node];
+        let said = probe::in_cgroup(&node.namespace, &node.cgroup, protocol, to);
+        said.split(" asked by ").next().unwrap_or_default().to_owned()
+    }
 }
 
 /// What TCP and UDP say; both must say the same.
@@ -91,13 +98,10 @@ fn local_policies(mode: Mode) {
     assert_eq!(ask(client, "192.168.7.1:30080"), Ok(format!("b asked by {CLIENT}")));
     assert_eq!(probe::tcp(client, "192.168.7.2:30080"), Err("TimedOut".to_owned()));
     // Whoever is in the cluster gets every endpoint at the external address.
-    for (from, to) in [
-        (here, "192.168.7.1:30080"),
-        (there, "192.168.7.2:30080"),
-        (&stage.nodes[1].namespace, "192.168.7.2:30080"),
-    ] {
+    for (from, to) in [(here, "192.168.7.1:30080"), (there, "192.168.7.2:30080")] {
         assert_eq!(who(from, to), "b", "{to}");
     }
+    assert_eq!(stage.from_node(1, "tcp", "192.168.7.2:30080"), "b");
     assert_eq!(who(here, "10.96.1.2:80"), "b");
     assert!(probe::tcp(there, "10.96.1.2:80").is_err(), "no endpoint on the client's node");
     assert_eq!(who(client, "192.168.7.2:30081"), "b", "the internal policy is not for those outside");
@@ -107,9 +111,13 @@ fn external_addresses(mode: Mode) {
     let stage = Stage::new(mode);
     let spec = json!({"clusterIP": "10.96.1.1", "externalIPs": [EXTERNAL]});
     stage.set(&[("web", spec, &[1])]);
-    for from in [&stage.client, stage.inside(0), stage.inside(2), &stage.nodes[0].namespace] {
-        assert_eq!(who(from, &format!("{EXTERNAL}:80")), "b");
-        assert!(probe::udp(from, &format!("{EXTERNAL}:80")).is_ok());
+    let external = format!("{EXTERNAL}:80");
+    for from in [&stage.client, stage.inside(0), stage.inside(2)] {
+        assert_eq!(who(from, &external), "b", "{}", from.name);
+        assert!(probe::udp(from, &external).is_ok());
+    }
+    for protocol in ["tcp", "udp"] {
+        assert_eq!(stage.from_node(0, protocol, &external), "b", "{protocol}");
     }
     // Far pods answer through this node.
     stage.set(&[("web", json!({"clusterIP": "10.96.1.1", "externalIPs": [EXTERNAL]}), &[2])]);
@@ -159,12 +167,12 @@ fn without_endpoints(mode: Mode) {
         (&stage.client, "192.168.7.1:30080"),
         (&stage.client, external.as_str()),
         (stage.inside(0), "10.96.1.1:80"),
-        (&stage.nodes[0].namespace, "10.96.1.1:80"),
     ] {
         assert_eq!(probe::tcp(from, to), Err("ConnectionRefused".to_owned()), "{to}");
         // A socket that is not connected is told of no refusal.
         assert!(probe::udp(from, to).is_err(), "{to}");
     }
+    assert_eq!(stage.from_node(0, "tcp", "10.96.1.1:80"), "ConnectionRefused");
 }
 
 fn host_ports(mode: Mode) {
@@ -181,12 +189,15 @@ fn host_ports(mode: Mode) {
     stage.nodes[0].with(move |engine, runtime| {
         runtime.block_on(engine.set_pods(vec![of_a, of_b])).unwrap();
     });
-    let host = &stage.nodes[0].namespace;
     assert_eq!(probe::tcp(&stage.client, "192.168.7.1:8081"), Ok(format!("a asked by {CLIENT}")));
-    assert_eq!(who(host, "127.0.0.1:8081"), "a");
-    assert_eq!(who(host, "192.168.7.1:8081"), "a");
-    assert_eq!(who(host, "127.0.0.1:8082"), "b");
-    assert!(probe::udp(host, "127.0.0.1:8081").unwrap().starts_with("a "));
+    for (protocol, to, name) in [
+        ("tcp", "127.0.0.1:8081", "a"),
+        ("tcp", "192.168.7.1:8081", "a"),
+        ("tcp", "127.0.0.1:8082", "b"),
+        ("udp", "127.0.0.1:8081", "a"),
+    ] {
+        assert_eq!(stage.from_node(0, protocol, to), name, "{protocol} {to}");
+    }
     // Pods, on this node and on the other.
     assert_eq!(who(stage.inside(1), "192.168.7.1:8081"), "a");
     assert_eq!(who(stage.inside(2), "192.168.7.1:8081"), "a");
@@ -195,7 +206,7 @@ fn host_ports(mode: Mode) {
     assert!(probe::tcp(&stage.client, "192.168.7.1:8082").is_err());
     stage.nodes[0].delete_pod(&stage.pods[0]);
     assert!(probe::tcp(&stage.client, "192.168.7.1:8081").is_err(), "released with its pod");
-    assert!(probe::tcp(host, "127.0.0.1:8081").is_err());
+    assert_eq!(stage.from_node(0, "tcp", "127.0.0.1:8081"), "ConnectionRefused");
 }
 
 macro_rules! on {
@@ -213,4 +224,12 @@ on!(Mode::Iptables =>
     affinity_iptables: affinity,
     without_endpoints_iptables: without_endpoints,
     host_ports_iptables: host_ports,
+);
+
+on!(Mode::Ebpf =>
+    local_policies_ebpf: local_policies,
+    external_addresses_ebpf: external_addresses,
+    affinity_ebpf: affinity,
+    without_endpoints_ebpf: without_endpoints,
+    host_ports_ebpf: host_ports,
 );
