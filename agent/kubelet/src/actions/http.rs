@@ -185,3 +185,133 @@ impl ServerCertVerifier for AnyCertificate {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Answers each connection with what `answer` makes of the request's text.
+    async fn serve(answer: fn(u16, &str) -> String) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                reply(stream, port, answer).await;
+            }
+        });
+        port
+    }
+
+    async fn reply(
+        mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        port: u16,
+        answer: fn(u16, &str) -> String,
+    ) {
+        let mut head = vec![0; 4096];
+        let length = stream.read(&mut head).await.unwrap_or(0);
+        let text = answer(port, std::str::from_utf8(&head[..length]).unwrap());
+        let _ = stream.write_all(text.as_bytes()).await;
+        let _ = stream.shutdown().await;
+    }
+
+    async fn ask(port: u16, mut action: Value) -> Result<(u16, String), String> {
+        let own = action.as_object_mut().unwrap();
+        own.entry("port").or_insert(json!(port));
+        let action: HttpAction = serde_json::from_value(action).unwrap();
+        let pod = Pod::default();
+        let limit = Duration::from_secs(1);
+        get(Get {
+            action: &action,
+            pod: &pod,
+            container: "c",
+            ip: "127.0.0.1",
+            limit,
+            agent: "kube-probe/1.36",
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn requests_say_what_the_probe_says() {
+        let port = serve(|_, request| format!("HTTP/1.1 200 OK\r\n\r\n{request}")).await;
+        let (status, text) = ask(port, json!({"path": "a?b=c"})).await.unwrap();
+        assert_eq!(status, 200);
+        assert!(text.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{text}");
+        for expect in
+            [&format!("host: 127.0.0.1:{port}\r\n"), "user-agent: kube-probe/1.36\r\n", "accept: */*\r\n"]
+        {
+            assert!(text.contains(expect), "{expect}: {text}");
+        }
+        let headers = json!([{"name": "Host", "value": "web.example"}, {"name": "User-Agent", "value": "me"},
+                             {"name": "Accept", "value": ""}, {"name": "X", "value": "1"}, {"name": "X", "value": "2"}]);
+        let (_, text) = ask(port, json!({"host": "localhost", "httpHeaders": headers})).await.unwrap();
+        for expect in
+            ["GET / HTTP/1.1\r\n", "host: web.example\r\n", "user-agent: me\r\n", "x: 1\r\nx: 2\r\n"]
+        {
+            assert!(text.contains(expect), "{expect}: {text}");
+        }
+        assert!(!text.contains("accept"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn redirects_stay_within_the_host() {
+        let port = serve(|port, request| {
+            let location = match request.split(' ').nth(1).unwrap() {
+                "/twice" => "/once",
+                "/once" => &format!("http://127.0.0.1:{port}/there"),
+                "/away" => "http://192.0.2.1/",
+                "/round" => "/round",
+                "/there" => return "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
+                _ => return "HTTP/1.1 302 Found\r\n\r\nnowhere".to_owned(),
+            };
+            format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\n\r\n")
+        })
+        .await;
+        let status = async |path: &str| ask(port, json!({"path": path})).await.map(|(status, _)| status);
+        assert_eq!(status("/twice").await, Ok(404));
+        assert_eq!(status("/away").await, Ok(302));
+        assert_eq!(status("/else").await, Ok(302));
+        let round = status("/round").await.unwrap_err();
+        assert_eq!(round, format!("Get \"http://127.0.0.1:{port}/round\": stopped after 10 redirects"));
+    }
+
+    #[tokio::test]
+    async fn failures_in_the_words_of_events() {
+        let port = serve(|_, _| String::new()).await;
+        let url = |port: u16| format!("Get \"http://127.0.0.1:{port}/\": ");
+        assert_eq!(ask(port, json!({})).await.unwrap_err(), format!("{}EOF", url(port)));
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+        assert_eq!(ask(port, json!({})).await.unwrap_err(), format!("{}{late}", url(port)));
+        drop(silent);
+        let refused = format!("{}dial tcp 127.0.0.1:{port}: connect: connection refused", url(port));
+        assert_eq!(ask(port, json!({})).await.unwrap_err(), refused);
+        assert_eq!(ask(port, json!({"port": "web"})).await.unwrap_err(), "couldn't find port: \"web\"");
+    }
+
+    #[tokio::test]
+    async fn any_certificate_will_do() {
+        let key = rcgen::generate_simple_self_signed(vec!["elsewhere.example".to_owned()]).unwrap();
+        let private = rustls_pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![key.cert.der().clone()], private)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = acceptor.accept(stream).await.unwrap();
+            reply(stream, port, |_, _| "HTTP/1.1 204 No Content\r\n\r\n".to_owned()).await;
+        });
+        assert_eq!(ask(port, json!({"scheme": "HTTPS"})).await, Ok((204, String::new())));
+    }
+}
