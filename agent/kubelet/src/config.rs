@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Settings of one node's kubelet. Paths are absolute.
 #[derive(Clone, Debug)]
@@ -35,6 +36,12 @@ pub struct KubeletConfig {
     /// Logs are rotated at this size and this many are kept.
     pub log_bytes_max: u64,
     pub log_files_max: usize,
+    /// The image that sandboxes are made from: it is never removed.
+    pub sandbox_image: String,
+    /// Above the first share of the images' disk in use, unused images are removed down to the second, in percent.
+    pub image_disk_percent: (u8, u8),
+    /// An image that came later than this is not removed.
+    pub image_age_min: Duration,
 }
 
 /// A taint that the node registers with.
@@ -66,6 +73,9 @@ impl KubeletConfig {
             parallel_starts: 16,
             log_bytes_max: 10 << 20,
             log_files_max: 5,
+            sandbox_image: "keelson.dev/pause:1".to_owned(),
+            image_disk_percent: (85, 80),
+            image_age_min: Duration::from_secs(120),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::KubeletConfig;
 use crate::cri::{Cri, CriError};
 use crate::event::Event;
+use crate::images;
 use crate::logs::rotate::rotate_all;
 use crate::machine::MachineFacts;
 use crate::node;
@@ -107,6 +108,7 @@ impl Kubelet {
             tokio::spawn(watch_runtime(Arc::clone(&context))),
             tokio::spawn(watch_events(Arc::clone(&context))),
             tokio::spawn(node::report(Arc::clone(&context))),
+            tokio::spawn(images::collect_all(Arc::clone(&context))),
             tokio::spawn(rotate_all(Arc::clone(&context), Arc::clone(&directory))),
             tokio::spawn(server::serve(context, directory, listener, tls)),
         ];

@@ -13,6 +13,7 @@ mod cri;
 mod env;
 mod event;
 mod hosts;
+mod images;
 mod kubelet;
 mod logs;
 mod machine;

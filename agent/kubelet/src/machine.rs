@@ -30,8 +30,8 @@ impl MachineFacts {
             memory_bytes: memory_bytes(&read("/proc/meminfo"), "MemTotal"),
             disk_bytes: disk_bytes(root_dir),
             pids_max: read("/proc/sys/kernel/pid_max").trim().parse().unwrap_or(32_768),
+            system_uuid: system_uuid(&read("/sys/class/dmi/id/product_uuid"), &read("/etc/machine-id")),
             machine_id: read("/etc/machine-id").trim().to_owned(),
-            system_uuid: read("/sys/class/dmi/id/product_uuid").trim().to_owned(),
             boot_id: read("/proc/sys/kernel/random/boot_id").trim().to_owned(),
             kernel_version: kernel,
             os_image: os_image(&read("/etc/os-release")),
@@ -61,6 +61,12 @@ fn disk_bytes(path: &Path) -> i64 {
     i64::try_from(stat.blocks() * stat.fragment_size()).unwrap_or(i64::MAX)
 }
 
+/// The firmware's id of the machine, else the installation's: some machines have no DMI tables.
+fn system_uuid(product_uuid: &str, machine_id: &str) -> String {
+    let (product_uuid, machine_id) = (product_uuid.trim(), machine_id.trim());
+    if product_uuid.is_empty() { machine_id.to_owned() } else { product_uuid.to_owned() }
+}
+
 fn os_image(os_release: &str) -> String {
     let name = os_release.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="));
     name.map_or_else(|| "Linux".to_owned(), |n| n.trim_matches('"').to_owned())
@@ -76,6 +82,8 @@ mod tests {
         assert_eq!(memory_bytes(text, "MemTotal"), 16_318_480 * 1024);
         assert_eq!(memory_bytes(text, "Mem"), 0);
         assert_eq!(os_image("NAME=x\nPRETTY_NAME=\"Debian 12\"\n"), "Debian 12");
+        assert_eq!(system_uuid("ec2\n", "abc\n"), "ec2");
+        assert_eq!(system_uuid("\n", "abc\n"), "abc");
         assert!(MachineFacts::read(Path::new("/")).memory_bytes > 0);
     }
 }

@@ -27,10 +27,10 @@ use crate::tokens::Tokens;
 use crate::volume::PodDirs;
 use arc_swap::ArcSwap;
 use keelson_api::resource::Resource;
-use keelson_client::Client;
 use keelson_client::informer::Informer;
 use keelson_client::recorder::{EventType, ObjectRef, Recorder};
 use keelson_client::views::Service;
+use keelson_client::{Client, Meta};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,6 +96,14 @@ impl Context {
         }
         let kind = if warning { EventType::Warning } else { EventType::Normal };
         self.recorder.event(&object, kind, reason, message);
+    }
+
+    /// Writes an event about the node. Its uid is the node's name there, as clients look for it.
+    pub fn record_node(&self, warning: bool, reason: &str, message: String) {
+        let name = self.config.node_name.clone();
+        let meta = Meta { uid: name.clone(), name, ..Meta::default() };
+        let kind = if warning { EventType::Warning } else { EventType::Normal };
+        self.recorder.event(&ObjectRef::of(&Resource::NODES, &meta), kind, reason, message);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::cri::container::{ContainerInputs, config};
 use crate::cri::observe::container_seen;
 use crate::cri::security::{ImageUser, check_non_root};
 use crate::env::{self, Objects, services};
+use crate::images;
 use crate::pod::spec::{ContainerSpec, PullPolicy};
 use crate::pod::{ContainerSeen, Failure, Pod, RunState};
 use keelson_proto::cri::{CreateContainerRequest, Image};
@@ -180,15 +181,19 @@ async fn ensure_image(
     spec: &ContainerSpec,
     cancel: &CancellationToken,
 ) -> Result<Image, Failure> {
+    let named = Some(spec.name.as_str());
+    if let Err(message) = images::check(&spec.image) {
+        context.record(pod, true, "InspectFailed", message.clone(), named);
+        return Err(Failure::new("InvalidImageName", message));
+    }
     let look = || async {
-        context
-            .cri
-            .image_status(&spec.image)
-            .await
-            .map_err(|e| Failure::new("ImageInspectError", e.to_string()))
+        context.cri.image_status(&spec.image).await.map_err(|error| {
+            let message = format!("Failed to inspect image \"{}\": {error}", spec.image);
+            context.record(pod, true, "InspectFailed", message.clone(), named);
+            Failure::new("ImageInspectError", message)
+        })
     };
     let present = look().await?;
-    let named = Some(spec.name.as_str());
     match (present, spec.image_pull_policy) {
         (Some(image), PullPolicy::IfNotPresent | PullPolicy::Never) => {
             let message = format!("Container image \"{}\" already present on machine", spec.image);

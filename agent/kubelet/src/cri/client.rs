@@ -116,6 +116,13 @@ calls! {
     runtime.port_forward(request: PortForwardRequest) in SHORT = request, |reply| -> String { Ok(reply.url) }
     images.image_status(image: &str) in SHORT = ImageStatusRequest { image: spec(image), verbose: false },
         |reply| -> Option<Image> { Ok(reply.image) }
+    images.list_images() in SHORT = ListImagesRequest { filter: None },
+        |reply| -> Vec<Image> { Ok(reply.images) }
+    images.remove_image(id: &str) in LONG = RemoveImageRequest { image: spec(id) },
+        |_reply| -> () { Ok(()) }
+    /// The file systems that hold images.
+    images.image_fs_info() in SHORT = ImageFsInfoRequest {},
+        |reply| -> Vec<FilesystemUsage> { Ok(reply.image_filesystems) }
     images.pull_image(image: &str, auth: Option<AuthConfig>) in PULL =
         PullImageRequest { image: spec(image), auth, sandbox_config: None },
         |reply| -> String { Ok(reply.image_ref) }

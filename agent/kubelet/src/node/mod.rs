@@ -1,5 +1,6 @@
 //! The node's own word: its registration, its Lease and its status.
 
+mod events;
 mod lease;
 mod object;
 mod status;
@@ -23,6 +24,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) async fn report(context: Arc<Context>) {
     // First of all: the Lease belongs to the Node.
     let node = register(&context).await;
+    context.record_node(false, "Starting", "Starting kubelet.".to_owned());
     tokio::join!(lease::renew(Arc::clone(&context)), renew_status(&context, node));
 }
 
@@ -38,6 +40,7 @@ async fn renew_status(context: &Context, mut node: Value) {
             match send(context, &wanted).await {
                 Ok(stored) => {
                     remember_labels(context, &stored);
+                    tell(context, &node, &stored);
                     node = stored;
                     sent_at = Some(now.mono);
                 }
@@ -80,6 +83,14 @@ async fn register(context: &Context) -> Value {
                 tokio::time::sleep(RETRY).await;
             }
         }
+    }
+}
+
+/// Events about what a write of the status has changed.
+fn tell(context: &Context, before: &Value, after: &Value) {
+    let status = |node: &Value| node.get("status").cloned().unwrap_or_default();
+    for event in events::events(&context.config.node_name, &status(before), &status(after)) {
+        context.record_node(event.warning, event.reason, event.message);
     }
 }
 

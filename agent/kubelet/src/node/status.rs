@@ -1,10 +1,11 @@
 //! The node's status: capacity, addresses, versions, conditions.
 
 use crate::actions::Context;
+use crate::images::report;
 use crate::machine::memory_bytes;
 use crate::pod::time::{Now, rfc3339};
 use keelson_api::quantity::Quantity;
-use keelson_proto::cri::{RuntimeCondition, VersionResponse};
+use keelson_proto::cri::{Image, RuntimeCondition, VersionResponse};
 use serde_json::{Value, json};
 
 /// The Kubernetes version whose behaviour this kubelet has.
@@ -29,6 +30,8 @@ pub(super) struct Observed {
     memory_available_bytes: i64,
     disk_pressure: bool,
     pids: i64,
+    /// `None` while the runtime does not tell.
+    images: Option<Vec<Image>>,
 }
 
 impl Observed {
@@ -66,6 +69,7 @@ pub(super) async fn observe(context: &Context) -> Observed {
         runtime,
         memory_available_bytes: memory_bytes(&meminfo, "MemAvailable"),
         disk_pressure: disk_pressure(context),
+        images: context.cri.list_images().await.ok(),
         pids: pids_in_use(),
     }
 }
@@ -104,7 +108,7 @@ pub(super) fn render(context: &Context, observed: &Observed, previous: &Value, n
     }
     addresses.extend(context.host_ips.iter().map(|ip| json!({"type": "InternalIP", "address": ip})));
     addresses.push(json!({"type": "Hostname", "address": context.config.node_name}));
-    json!({
+    let mut status = json!({
         "capacity": resources(machine.memory_bytes, machine.disk_bytes),
         "allocatable": resources(
             (machine.memory_bytes - MEMORY_RESERVED_BYTES).max(0),
@@ -125,7 +129,11 @@ pub(super) fn render(context: &Context, observed: &Observed, previous: &Value, n
             "architecture": machine.architecture,
         },
         "conditions": conditions(context, observed, previous, now),
-    })
+    });
+    if let Some(images) = &observed.images {
+        status["images"] = report(images.clone());
+    }
+    status
 }
 
 fn conditions(context: &Context, observed: &Observed, previous: &Value, now: Now) -> Vec<Value> {
@@ -176,7 +184,7 @@ fn conditions(context: &Context, observed: &Observed, previous: &Value, now: Now
         .collect()
 }
 
-fn find<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+pub(super) fn find<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
     status.get("conditions")?.as_array()?.iter().find(|c| c.get("type").is_some_and(|t| t == kind))
 }
 
@@ -211,7 +219,14 @@ mod tests {
     }
 
     fn observed(runtime: Result<Vec<RuntimeCondition>, String>) -> Observed {
-        Observed { version: None, runtime, memory_available_bytes: 0, disk_pressure: false, pids: 0 }
+        Observed {
+            version: None,
+            runtime,
+            memory_available_bytes: 0,
+            disk_pressure: false,
+            pids: 0,
+            images: None,
+        }
     }
 
     #[test]

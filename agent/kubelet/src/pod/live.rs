@@ -390,8 +390,9 @@ fn refuse(container: &mut Container, failure: Failure, now: Now, out: &mut Vec<C
         now.mono + delay
     };
     let event = match failure.reason {
-        "ErrImagePull" => "Error: ErrImagePull".to_owned(),
-        "ErrImageNeverPull" => "Error: ErrImageNeverPull".to_owned(),
+        "ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName" | "ImageInspectError" => {
+            format!("Error: {}", failure.reason)
+        }
         _ => format!("Error: {}", failure.message),
     };
     out.push(record(true, "Failed", event, Some(&container.name)));

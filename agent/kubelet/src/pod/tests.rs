@@ -377,6 +377,30 @@ fn images_that_cannot_be_pulled() {
     s.shows("/phase", json!("Pending"));
 }
 
+/// What the user can only mend by another name is tried again, without a back-off of its own.
+#[test]
+fn images_that_cannot_be_used() {
+    for reason in ["InvalidImageName", "ErrImageNeverPull", "ImageInspectError"] {
+        let mut s = Script::up(one());
+        s.sandboxed(&["start a 0"]);
+        for delay in [1000, 2000, 4000, 8000, 10_000, 10_000] {
+            let result = Err(Failure::new(reason, "why"));
+            let event = PodEvent::ContainerStarted { name: "a".into(), result };
+            let commands = s.machine.step(event, s.now());
+            let [Command::Record { warning: true, reason: "Failed", message, .. }] = commands.as_slice()
+            else {
+                panic!("{commands:?}")
+            };
+            assert_eq!(*message, format!("Error: {reason}"));
+            s.shows("/containerStatuses/0/state/waiting", json!({"reason": reason, "message": "why"}));
+            s.shows("/phase", json!("Pending"));
+            assert_eq!(s.machine.wake(), Some(s.mono + delay));
+            s.mono += delay;
+            s.check(PodEvent::Tick, &["start a 0"]);
+        }
+    }
+}
+
 #[test]
 fn a_dead_sandbox_is_replaced_with_all_that_was_in_it() {
     let mut s = Script::up(json!({"initContainers": [{"name": "i"}], "containers": [{"name": "a"}]}));

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 /// The image that test pods run, and the sandbox's.
 pub const BUSYBOX: &str = "keelson.test/busybox:1";
 pub const PAUSE: &str = "keelson.test/pause:1";
+/// One that nobody runs.
+pub const UNUSED: &str = "keelson.test/unused:1";
 
 const APPLETS: [&str; 24] = [
     "sh", "sleep", "cat", "echo", "ls", "httpd", "nc", "wget", "true", "false", "touch", "test", "kill",
@@ -50,7 +52,7 @@ fn layer() -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// Writes one archive with both images.
+/// Writes one archive with all images.
 pub fn write(path: &Path) {
     let layer = layer();
     let digest = format!("sha256:{:x}", Sha256::digest(&layer));
@@ -64,9 +66,11 @@ pub fn write(path: &Path) {
     entry(&mut tar, "layer.tar", 0o644, &layer);
     entry(&mut tar, "busybox.json", 0o644, config(json!(["sh"])).as_bytes());
     entry(&mut tar, "pause.json", 0o644, config(json!(["sleep", "1000000"])).as_bytes());
+    entry(&mut tar, "unused.json", 0o644, config(json!(["true"])).as_bytes());
     let manifest = json!([
         {"Config": "busybox.json", "RepoTags": [BUSYBOX], "Layers": ["layer.tar"]},
         {"Config": "pause.json", "RepoTags": [PAUSE], "Layers": ["layer.tar"]},
+        {"Config": "unused.json", "RepoTags": [UNUSED], "Layers": ["layer.tar"]},
     ]);
     entry(&mut tar, "manifest.json", 0o644, manifest.to_string().as_bytes());
     std::fs::write(path, tar.into_inner().unwrap()).unwrap();

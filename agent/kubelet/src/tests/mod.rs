@@ -3,6 +3,7 @@
 mod api;
 mod container;
 mod image;
+mod images;
 mod lifecycle;
 mod pace;
 mod probes;

@@ -1,7 +1,7 @@
 //! One node for one test: a runtime, an API and a kubelet between them.
 
 use super::api::Api;
-use super::image::BUSYBOX;
+use super::image::{BUSYBOX, PAUSE};
 use super::runtime::Containerd;
 use super::tls::Tls;
 use crate::{Kubelet, KubeletConfig, KubeletHandle};
@@ -50,6 +50,7 @@ impl Stage {
         config.cri_socket = self.containerd.socket();
         config.cgroup_root = self.containerd.cgroup_root();
         config.listen = ([127, 0, 0, 1], 0).into();
+        config.sandbox_image = PAUSE.to_owned();
         config.log_bytes_max = 4096;
         config.log_files_max = 2;
         config.resolv_conf = dir.join("resolv.conf");
