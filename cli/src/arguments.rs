@@ -9,7 +9,14 @@ use std::path::PathBuf;
 #[command(name = "keelson", version, max_term_width = 100)]
 pub struct Arguments {
     /// What to log: error, warn, info, debug, trace; also per crate, as in info,keelson_store=debug
-    #[arg(long, global = true, env = "KEELSON_LOG", default_value = "info,openraft=warn")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        global = true,
+        env = "KEELSON_LOG",
+        default_value = "info,openraft=warn",
+        display_order = 900
+    )]
     pub log: String,
     #[command(subcommand)]
     pub command: Command,

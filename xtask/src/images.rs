@@ -4,9 +4,9 @@ use crate::repo;
 use crate::run::{output, run, step};
 use anyhow::{Context, Result};
 use keelson_pause::oci::Image;
-use std::{fs, io};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, io};
 
 /// The sample app's image, of which there are [`WEBSERVER_VERSIONS`].
 pub const WEBSERVER: &str = "keelson.dev/webserver";

@@ -2,7 +2,7 @@
 //! the kubelet. It ends in the other direction, and pods run on.
 
 use crate::config::{AgentConfig, DatapathMode};
-use crate::containerd::{Containerd, ContainerdError, Layout};
+use crate::containerd::{Containerd, ContainerdError, Layout, UntilUp};
 use crate::host::{self, HostError};
 use crate::images::{ImageError, import_pause};
 use crate::join::{Identities, JoinError, keep_fresh};
@@ -79,6 +79,8 @@ impl Agent {
         let place = Place::find(&config)?;
         let must_pin = (config.datapath == DatapathMode::Ebpf).then_some(config.pin_dir.as_path());
         Machine::look(place.address, config.kubelet_port, must_pin).check()?;
+        Identities::check(&config)?;
+        let until_up = UntilUp::new(config.cri_socket.is_none().then(|| place.layout.clone()));
         let mut tasks = JoinSet::new();
 
         let runtime = start_runtime(&config, &place);
@@ -102,6 +104,7 @@ impl Agent {
         let dns = Dns::start(dns_config(&config), identities.client()).await?;
         let kubelet_config = kubelet_config(&config, &place);
         let kubelet = Kubelet::start(kubelet_config, identities.client(), identities.serving()).await?;
+        until_up.is_up();
         Ok(Self { kubelet, dns, datapath, containerd, tasks })
     }
 

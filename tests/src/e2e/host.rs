@@ -75,7 +75,7 @@ fn a_machine_by_up_and_a_second_by_token() {
     let cluster = TestCluster::prepared("host", 2);
     let program = cluster.spec.program.clone();
     let mut alpha = Machine::boot(&cluster, 1, "alpha");
-    nothing_runs_yet(&alpha, &program);
+    nothing_runs_yet(&mut alpha, &program);
     alpha.start(&program, &UP);
     let kubectl = kubectl(&cluster, &alpha);
     wait_ready(&kubectl, "alpha");
@@ -126,12 +126,17 @@ fn a_machine_by_up_and_a_second_by_token() {
 }
 
 /// What is said to one who has not started it yet.
-fn nothing_runs_yet(alpha: &Machine, program: &Path) {
+fn nothing_runs_yet(alpha: &mut Machine, program: &Path) {
     let says = |args: &[&str], words: &[&str]| assert_says(&fails(&mut alpha.command(program, args)), words);
     let file = images::dir().join("busybox.tar").display().to_string();
     says(&["image", "import", &file], &["nothing serves at /run/keelson", "keelson up"]);
     says(&["token"], &["no join token below /var/lib/keelson", "--state"]);
     says(&["agent"], &["/etc/keelson/agent.yaml does not exist", "--server URL and --token TOKEN"]);
+    let server = "https://127.0.0.1:1";
+    let token = format!("K10{}::abc123.0123456789abcdef", "0".repeat(64));
+    says(&["agent", "--server", server], &["there is no join token"]);
+    says(&["agent", "--server", server, "--token", "abc"], &["the join token is malformed"]);
+    says(&["agent", "--server", "127.0.0.1", "--token", &token], &["https://HOST:PORT"]);
     for (file, cure) in
         [("/etc/hosts", "127.0.0.1 localhost"), ("/etc/resolv.conf", "touch /etc/resolv.conf")]
     {
@@ -139,6 +144,25 @@ fn nothing_runs_yet(alpha: &Machine, program: &Path) {
         says(&["agent", "--server", "https://127.0.0.1:1"], &[&format!("there is no {file}"), cure]);
         alpha.run(Path::new("/bin/mv"), &["/etc/away", file]).unwrap();
     }
+    waits_for_its_server(alpha, program, &["agent", "--server", server, "--token", &token]);
+}
+
+/// A node without a server waits, says so, can be ended, and leaves no runtime behind.
+fn waits_for_its_server(alpha: &mut Machine, program: &Path, args: &[&str]) {
+    alpha.start(program, args);
+    eventually("a node that waits to say so", MINUTE, || {
+        let said = alpha.said();
+        if said.contains("cannot join yet") && said.contains(args[2]) { Ok(()) } else { Err(said) }
+    });
+    let containerd = Path::new("/usr/bin/containerd");
+    assert_eq!(alpha.processes(containerd, "--config").len(), 1, "its runtime is there already");
+    let [agent] = alpha.processes(program, "agent")[..] else { panic!("one agent runs") };
+    kill(Pid::from_raw(agent), Signal::SIGTERM).unwrap();
+    eventually("the agent and its runtime to end", MINUTE, || {
+        let left = [alpha.processes(program, "agent"), alpha.processes(containerd, "--config")].concat();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    alpha.run(Path::new("/bin/rm"), &["-rf", "/var/lib/keelson", "/run/keelson"]).unwrap();
 }
 
 /// A second one does not disturb the first, and says what is the matter.

@@ -7,20 +7,32 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// One cluster at a time: two cores do not carry two without changing what is measured in time limits.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// The right to make clusters, until it is dropped.
+/// The right to make clusters, until it is dropped. Says then how long it was used: so it shows where the minutes go.
 pub struct Turn {
+    begin: Instant,
     _folder: Flock<File>,
     _test: MutexGuard<'static, ()>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Threads of tests bear their names.
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("a test");
+        say(&format!("{name}: {:.1} s", self.begin.elapsed().as_secs_f64()));
+    }
 }
 
 /// Waits until no other test, of this process or of another run of this checkout, has a cluster.
 pub fn turn() -> Turn {
     let test = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    Turn { _folder: lock(&folder_of_tests()), _test: test }
+    let folder = lock(&folder_of_tests());
+    Turn { begin: Instant::now(), _folder: folder, _test: test }
 }
 
 /// Locks a folder, which is made when it is missing. The lock ends with its holder, however that ends.

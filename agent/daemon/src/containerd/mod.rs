@@ -3,7 +3,7 @@
 mod config;
 mod process;
 
-pub use process::{Containerd, ContainerdError};
+pub use process::{Containerd, ContainerdError, UntilUp};
 
 use std::path::PathBuf;
 

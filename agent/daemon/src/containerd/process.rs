@@ -141,13 +141,43 @@ impl Containerd {
         }
     }
 
+    /// Tells containerd to end, when it runs.
+    fn tell_to_end(&self) -> Option<i32> {
+        let pid = self.pid().filter(|pid| is_alive(*pid))?;
+        // It may end by itself meanwhile.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        Some(pid)
+    }
+
     /// Ends containerd; containers run on.
     pub async fn stop(&self) {
-        let Some(pid) = self.pid().filter(|pid| is_alive(*pid)) else { return };
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        let Some(pid) = self.tell_to_end() else { return };
         let end = Instant::now() + Duration::from_secs(5);
         while is_alive(pid) && Instant::now() < end {
             sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Ends the containerd of a node that does not come up after all, or is ended before: nobody would watch over it.
+pub struct UntilUp(Option<Layout>);
+
+impl UntilUp {
+    /// Before containerd is started; without a layout there is none of ours.
+    pub fn new(layout: Option<Layout>) -> Self {
+        Self(layout)
+    }
+
+    /// The node is up: from now on it ends in order.
+    pub fn is_up(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for UntilUp {
+    fn drop(&mut self) {
+        if let Some(layout) = self.0.take() {
+            Containerd { layout }.tell_to_end();
         }
     }
 }

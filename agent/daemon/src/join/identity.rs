@@ -1,7 +1,7 @@
 //! What a node keeps of its membership: the cluster's CA, its client certificate, its serving certificate.
 
 use super::csr::{CsrError, Issued, Purpose, request};
-use super::pin::{PinError, fetch_ca};
+use super::pin::{PinError, authority, fetch_ca};
 use super::token::{JoinToken, TokenError};
 use crate::config::{AgentConfig, ConfigError};
 use keelson_client::Client;
@@ -95,6 +95,17 @@ impl JoinError {
 }
 
 impl Identities {
+    /// What was typed wrongly, before anything is started: where the server is, and the token when it will be needed.
+    pub fn check(config: &AgentConfig) -> Result<(), JoinError> {
+        authority(&config.server)?;
+        let has_joined = config.state_dir.join("pki/client.pem").exists();
+        match &config.token {
+            Some(token) if !has_joined => JoinToken::parse(token.trim()).map(drop).map_err(JoinError::from),
+            None if !has_joined && config.token_file.is_none() => Err(ConfigError::NoToken.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Like `try_establish`, again and again while the server may be on its way. Says so, now and then.
     pub async fn establish(config: &AgentConfig, node: &str, address: IpAddr) -> Result<Self, JoinError> {
         let begin = Instant::now();
@@ -290,4 +301,29 @@ fn names_all(pem: &str, addresses: &[IpAddr]) -> bool {
             matches!(name, x509_parser::extensions::GeneralName::IPAddress(found) if *found == octets(address))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A typo ends before a runtime is started, and a node that has joined needs no token.
+    #[test]
+    fn what_is_checked_before_anything_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |server: &str, token: Option<&str>| {
+            let mut config = AgentConfig::joining(server, token.map(str::to_owned));
+            config.state_dir = dir.path().to_owned();
+            Identities::check(&config).map_err(|error| error.to_string())
+        };
+        let (server, token) =
+            ("https://10.0.0.1:6443", format!("K10{}::abc123.0123456789abcdef", "0".repeat(64)));
+        assert_eq!(check(server, Some(&format!(" {token}\n"))), Ok(()));
+        assert!(check("10.0.0.1:6443", Some(&token)).unwrap_err().contains("https://HOST:PORT"));
+        assert!(check(server, Some("abc")).unwrap_err().contains("K10"));
+        assert!(check(server, None).unwrap_err().contains("there is no join token"));
+        fs::create_dir(dir.path().join("pki")).unwrap();
+        fs::write(dir.path().join("pki/client.pem"), "").unwrap();
+        assert_eq!(check(server, None), Ok(()));
+    }
 }

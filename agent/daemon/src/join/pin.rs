@@ -25,17 +25,24 @@ pub enum PinError {
 /// Returns the CA certificate (DER) of the server at `url` if its SHA-256 is `ca_sha256`. Blocking; a few
 /// milliseconds.
 pub fn fetch_ca(url: &str, ca_sha256: [u8; 32]) -> Result<CertificateDer<'static>, PinError> {
-    let authority = url
-        .strip_prefix("https://")
-        .map(|rest| rest.trim_end_matches('/'))
-        .filter(|rest| !rest.is_empty() && !rest.contains('/'))
-        .ok_or_else(|| PinError::Url(url.to_owned()))?;
+    let authority = authority(url)?;
     let connect = |source| PinError::Connect { authority: authority.to_owned(), source };
     let verifier =
         Arc::new(Pinned { ca_sha256, found: Mutex::new(None), provider: Arc::new(ring::default_provider()) });
     handshake(authority, &verifier).map_err(connect)?;
     let found = verifier.found.lock().ok().and_then(|mut found| found.take());
     found.ok_or_else(|| PinError::Foreign { authority: authority.to_owned() })
+}
+
+/// `HOST:PORT` of `https://HOST:PORT`, perhaps with a final slash.
+pub fn authority(url: &str) -> Result<&str, PinError> {
+    let rest = url.strip_prefix("https://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    rest.filter(|rest| {
+        rest.rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && !rest.contains('/') && is_port(port))
+    })
+    .ok_or_else(|| PinError::Url(url.to_owned()))
 }
 
 /// Goes through a TLS handshake. A certificate that does not fit ends it without an error of ours: `found` stays
@@ -123,5 +130,26 @@ impl ServerCertVerifier for Pinned {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let check = |url: &str, wanted: Option<&str>| assert_eq!(authority(url).ok(), wanted, "{url}");
+        check("https://10.0.0.1:6443", Some("10.0.0.1:6443"));
+        check("https://host.example:6443/", Some("host.example:6443"));
+        check("https://[fd00::1]:6443", Some("[fd00::1]:6443"));
+        for wrong in
+            ["", "10.0.0.1:6443", "http://10.0.0.1:6443", "https://10.0.0.1", "https://a:b", "https://a:0"]
+        {
+            check(wrong, None);
+        }
+        for wrong in ["https://", "https://:6443", "https://a:6443/api", "https://a:66666"] {
+            check(wrong, None);
+        }
     }
 }

@@ -96,7 +96,7 @@ fn flags_go_before_the_file() {
         (8443, vec!["a".into(), "b".into()], "x.y")
     );
     let missing = ServerConfig::load(Some(Path::new("/nowhere/x.yaml")), Flags::default()).unwrap_err();
-    assert!(missing.to_string().starts_with("/nowhere/x.yaml: "), "{missing}");
+    assert!(missing.to_string().starts_with("cannot read /nowhere/x.yaml: "), "{missing}");
 }
 
 /// Every key is documented where it is defined: a field without a default in its comment fails here.
