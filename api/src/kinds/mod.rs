@@ -116,6 +116,12 @@ pub(crate) const fn status_of(kind: &'static str) -> Subresource {
     Subresource { name: "status", kind, group_version: None, verbs: SUBRESOURCE_VERBS }
 }
 
+/// The `proxy` subresource; `kind` is that of its options.
+pub(crate) const fn proxy_of(kind: &'static str) -> Subresource {
+    let verbs = &["create", "delete", "get", "patch", "update"];
+    Subresource { name: "proxy", kind, group_version: None, verbs }
+}
+
 /// The Table form of a kind (`meta.k8s.io/v1` Table).
 pub struct TableDef {
     pub columns: &'static [Column],

@@ -1,6 +1,6 @@
 //! Node: a machine that runs pods.
 
-use super::{AGE, ALL_VERBS, KindDef, NAME, Strategy, TableDef, column, row, status_of, wide};
+use super::{AGE, ALL_VERBS, KindDef, NAME, Strategy, TableDef, column, proxy_of, row, status_of, wide};
 use crate::field::{FieldError, FieldErrors, Path};
 use crate::validation::value::{
     at, carry_over, entries, flag, is_empty, list, object_mut, same, set, size, text, texts,
@@ -23,7 +23,7 @@ pub(super) static KIND: KindDef = KindDef {
     categories: &[],
     namespaced: false,
     verbs: ALL_VERBS,
-    subresources: &[status_of("Node")],
+    subresources: &[proxy_of("NodeProxyOptions"), status_of("Node")],
     schema: "io.k8s.api.core.v1.Node",
     table: TableDef {
         columns: &[

@@ -15,6 +15,7 @@ mod fixed;
 mod kubelet;
 mod metrics;
 mod pipeline;
+mod proxy;
 mod request;
 mod respond;
 pub mod serve;

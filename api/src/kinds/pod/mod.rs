@@ -11,7 +11,8 @@ pub use bind::{bind, validate_binding};
 pub use evict::mark_evicted;
 
 use super::{
-    AGE, ALL_VERBS, KindDef, NAME, Strategy, Subresource, TableDef, column, generation, status_of, wide,
+    AGE, ALL_VERBS, KindDef, NAME, Strategy, Subresource, TableDef, column, generation, proxy_of, status_of,
+    wide,
 };
 use crate::field::{FieldError, FieldErrors, Path};
 use crate::meta;
@@ -54,6 +55,7 @@ pub(super) static KIND: KindDef = KindDef {
             group_version: None,
             verbs: &["create", "get"],
         },
+        proxy_of("PodProxyOptions"),
         status_of("Pod"),
     ],
     schema: "io.k8s.api.core.v1.Pod",

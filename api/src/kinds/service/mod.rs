@@ -13,7 +13,7 @@ pub use allocation::{
 };
 pub use families::complete_families;
 
-use super::{AGE, ALL_VERBS, KindDef, NAME, Strategy, TableDef, column, status_of, wide};
+use super::{AGE, ALL_VERBS, KindDef, NAME, Strategy, TableDef, column, proxy_of, status_of, wide};
 use crate::field::FieldErrors;
 use crate::names;
 use crate::validation::value::{at, carry_over, object_mut, set, text};
@@ -29,7 +29,7 @@ pub(super) static KIND: KindDef = KindDef {
     categories: &["all"],
     namespaced: true,
     verbs: ALL_VERBS,
-    subresources: &[status_of("Service")],
+    subresources: &[proxy_of("ServiceProxyOptions"), status_of("Service")],
     schema: "io.k8s.api.core.v1.Service",
     table: TableDef {
         columns: &[

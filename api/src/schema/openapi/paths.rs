@@ -134,7 +134,8 @@ fn add_subresource(
     for verb in subresource.verbs {
         let body = match *verb {
             "create" | "update" => schema,
-            "patch" => Some(PATCH),
+            // What goes to a backend is no patch of ours.
+            "patch" => schema.map(|_| PATCH),
             _ => None,
         };
         let id = operation_id(verb, def, &path, subresource.name);

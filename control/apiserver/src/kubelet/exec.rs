@@ -142,7 +142,7 @@ fn path(target: &Target<'_>, what: &str, container: &str, query: &str) -> String
 }
 
 /// Carries bytes both ways until either side ends.
-async fn tunnel(
+pub(crate) async fn tunnel(
     client: OnUpgrade,
     kubelet: OnUpgrade,
     running: crate::metrics::LongRunning,

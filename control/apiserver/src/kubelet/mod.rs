@@ -6,11 +6,12 @@ mod exec;
 mod log;
 
 pub use client::{KubeletClient, KubeletClientError};
+pub(crate) use client::{Node, TunnelError};
+pub(crate) use exec::tunnel;
 
 use crate::respond::{self, Reply};
 use crate::server::Core;
 use axum::body::Body;
-use client::Node;
 use http::Request;
 use keelson_api::status::Status;
 use serde_json::Value;
@@ -83,7 +84,12 @@ fn node(target: &Target<'_>, pod: &Value) -> Result<Node, Status> {
     if name.is_empty() {
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", target.name)));
     }
-    let node = target.core.get_core("nodes", name)?.ok_or_else(|| Status::not_found("", "nodes", name))?;
+    node_named(target.core, name)
+}
+
+/// Where the kubelet of a node listens.
+pub(crate) fn node_named(core: &Core, name: &str) -> Result<Node, Status> {
+    let node = core.get_core("nodes", name)?.ok_or_else(|| Status::not_found("", "nodes", name))?;
     let address = |kind: &str| {
         node["status"]["addresses"]
             .as_array()
@@ -104,7 +110,12 @@ fn node(target: &Target<'_>, pod: &Value) -> Result<Node, Status> {
 }
 
 fn client(target: &Target<'_>) -> Result<Arc<KubeletClient>, Status> {
-    target.core.config.kubelet.clone().ok_or_else(|| {
+    credentials(target.core)
+}
+
+/// How this server shows itself to kubelets.
+pub(crate) fn credentials(core: &Core) -> Result<Arc<KubeletClient>, Status> {
+    core.config.kubelet.clone().ok_or_else(|| {
         Status::unavailable("this server has no credentials for kubelets: logs and exec are not available")
     })
 }

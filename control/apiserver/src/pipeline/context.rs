@@ -42,6 +42,11 @@ impl Context<'_> {
         negotiate::negotiate(self.headers.get(ACCEPT).and_then(|v| v.to_str().ok()), list)
     }
 
+    /// The same for a kind that is answered and not kept, which has no Table.
+    pub fn accept_plain(&self) -> Result<Accept, Status> {
+        negotiate::negotiate_plain(self.headers.get(ACCEPT).and_then(|v| v.to_str().ok()))
+    }
+
     /// The key of the object that the path names.
     pub fn key(&self) -> String {
         storage::key(self.served.def, self.namespace, self.name)

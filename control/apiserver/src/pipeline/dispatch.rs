@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::{Incoming, body};
 use crate::kubelet;
+use crate::proxy;
 use crate::request::{ResourcePath, Verb};
 use crate::respond::{self, Reply};
 use crate::server::Core;
@@ -42,6 +43,10 @@ pub async fn resource(
         let request = Request::from_parts(parts, body);
         return kubelet::answer(target, path.subresource, request).await;
     }
+    if path.subresource == "proxy" {
+        let connect = Connect { core, plural: served.def.plural, namespace: path.namespace, name: path.name };
+        return proxy::answer(connect, Request::from_parts(parts, body)).await;
+    }
     let body = match verb {
         Verb::Get | Verb::List | Verb::Watch => Bytes::new(),
         _ => body::read(&parts.headers, body).await?,
@@ -67,16 +72,28 @@ pub async fn resource(
     Ok(reply)
 }
 
+/// What a request that is handed on is about.
+pub(crate) struct Connect<'a> {
+    pub core: &'a Arc<Core>,
+    pub plural: &'static str,
+    pub namespace: &'a str,
+    pub name: &'a str,
+}
+
 /// Whether the path exists, and has this verb.
 fn check_served(served: &Served, path: &ResourcePath<'_>, verb: Verb) -> Result<(), Status> {
     let def = served.def;
     let scoped = def.namespaced && !path.namespace.is_empty();
-    if path.trailing || (!def.namespaced && !path.namespace.is_empty() && def.plural != "namespaces") {
+    let proxies = path.subresource == "proxy";
+    if (path.trailing && !proxies)
+        || (!def.namespaced && !path.namespace.is_empty() && def.plural != "namespaces")
+    {
         return Err(respond::no_such_resource());
     }
     if !path.subresource.is_empty() {
         let subresource = def.subresource(path.subresource).ok_or_else(respond::no_such_resource)?;
-        let allowed = subresource.verbs.contains(&verb.as_str());
+        // A method that is no verb is the backend's matter.
+        let allowed = (proxies && verb == Verb::Other) || subresource.verbs.contains(&verb.as_str());
         return if allowed { Ok(()) } else { Err(respond::method_not_allowed()) };
     }
     let on_collection = path.name.is_empty();
@@ -90,11 +107,15 @@ fn check_served(served: &Served, path: &ResourcePath<'_>, verb: Verb) -> Result<
             }
             !on_collection
         }
+        Verb::Other => false,
     };
     if fits && def.verbs.contains(&verb.as_str()) { Ok(()) } else { Err(respond::method_not_allowed()) }
 }
 
 async fn run(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
+    if matches!(ctx.subresource, "binding" | "eviction" | "token") {
+        ctx.accept_plain()?;
+    }
     match (ctx.subresource, ctx.verb) {
         ("scale", _) => return verbs::scale::scale(ctx, body).await,
         ("binding", _) => return verbs::binding::bind(ctx, body).await,
@@ -117,12 +138,14 @@ async fn run(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
         Verb::Patch => verbs::patch::patch(ctx, body).await,
         Verb::Delete => verbs::delete::delete(ctx, body).await,
         Verb::DeleteCollection => verbs::delete_collection::delete_collection(ctx, body).await,
+        Verb::Other => Err(respond::method_not_allowed()),
     }
 }
 
 /// Kinds that are answered and not kept: reviews.
 async fn unstored(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
     let def = ctx.served.def;
+    let accept = ctx.accept_plain()?;
     let options = crate::request::options::WriteOptions::parse(ctx.query, "CreateOptions")?;
     let mut object = verbs::write::decode_own(ctx, &body, options.validation)?;
     verbs::write::match_namespace(ctx, &mut object)?;
@@ -136,7 +159,6 @@ async fn unstored(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
     let mut answer = ctx.core.auth.review(def, ctx.user, ctx.namespace, object).await?;
     keelson_api::schema::complete(def.schema, &mut answer);
     let body = form::ordered(def.kind, &ctx.served.api_version, &answer);
-    let accept = ctx.accept(false)?;
     verbs::get::present(ctx, StatusCode::CREATED, body, accept)
 }
 

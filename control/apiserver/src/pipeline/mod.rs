@@ -7,6 +7,7 @@ mod dispatch;
 
 pub use body::{MAX_BODY, content_type};
 pub use context::{Admitted, Context};
+pub(crate) use dispatch::Connect;
 
 use crate::auth::PeerIdentity;
 use crate::kubelet::STREAMS;
@@ -56,8 +57,9 @@ async fn run_resource(core: &Arc<Core>, incoming: Incoming, resource: &ResourceP
     let served = core.catalog.find(resource.group, resource.version, resource.resource);
     let def = served.map(|s| s.def);
     let subresource = def.and_then(|d| d.subresource(resource.subresource)).map_or("", |s| s.name);
-    let long = verb == Verb::Watch || subresource == "log" || STREAMS.contains(&subresource);
-    let mutating = !matches!(verb, Verb::Get | Verb::List | Verb::Watch);
+    let long =
+        verb == Verb::Watch || matches!(subresource, "log" | "proxy") || STREAMS.contains(&subresource);
+    let mutating = !matches!(verb, Verb::Get | Verb::List | Verb::Watch | Verb::Other);
     let running = (!long).then(|| core.metrics.start(mutating));
     let answer = dispatch::resource(core, served, incoming, resource);
     let reply = if long {

@@ -19,6 +19,8 @@ pub enum Verb {
     Patch,
     Delete,
     DeleteCollection,
+    /// A method without a verb, such as OPTIONS, on its way to a backend.
+    Other,
 }
 
 impl Verb {
@@ -33,6 +35,7 @@ impl Verb {
             Verb::Patch => "patch",
             Verb::Delete => "delete",
             Verb::DeleteCollection => "deletecollection",
+            Verb::Other => "",
         }
     }
 
@@ -47,6 +50,7 @@ impl Verb {
             Verb::Patch => "PATCH",
             Verb::Delete => "DELETE",
             Verb::DeleteCollection => "DELETECOLLECTION",
+            Verb::Other => "OTHER",
         }
     }
 }
@@ -133,6 +137,7 @@ pub fn verb(method: &Method, path: &ResourcePath<'_>, query: &str) -> Option<Ver
         Method::PATCH => Verb::Patch,
         Method::DELETE if collection => Verb::DeleteCollection,
         Method::DELETE => Verb::Delete,
+        _ if path.subresource == "proxy" => Verb::Other,
         _ => return None,
     })
 }

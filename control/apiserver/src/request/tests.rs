@@ -42,6 +42,8 @@ fn verbs() {
     check(Method::DELETE, "/api/v1/namespaces/a/pods/b", "", Some(Verb::Delete));
     check(Method::PATCH, "/api/v1/namespaces/a/pods/b", "", Some(Verb::Patch));
     check(Method::OPTIONS, "/api/v1/pods", "", None);
+    check(Method::OPTIONS, "/api/v1/namespaces/a/pods/b/proxy/x", "", Some(Verb::Other));
+    check(Method::HEAD, "/api/v1/nodes/b/proxy", "", Some(Verb::Get));
 }
 
 #[test]

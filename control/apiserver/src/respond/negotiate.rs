@@ -55,6 +55,15 @@ pub fn negotiate(header: Option<&str>, lists: bool) -> Result<Accept, Status> {
     header.split(',').find_map(|clause| accept(clause, lists)).ok_or_else(not_acceptable)
 }
 
+/// The form that the header asks for of a kind that has no other forms than its own.
+pub fn negotiate_plain(header: Option<&str>) -> Result<Accept, Status> {
+    let plain = |clause| accept(clause, false).filter(|accept| accept.transform == Transform::None);
+    match header {
+        None | Some("") => Ok(Accept::default()),
+        Some(header) => header.split(',').find_map(plain).ok_or_else(not_acceptable),
+    }
+}
+
 fn accept(clause: &str, lists: bool) -> Option<Accept> {
     let mut parts = clause.split(';').map(str::trim);
     let format = match parts.next()? {
@@ -110,5 +119,20 @@ mod tests {
             Some((Format::Json, Transform::Metadata)),
         );
         check("text/html, */*;q=0.8", Some((Format::Json, Transform::None)));
+    }
+
+    #[test]
+    fn plain_forms() {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        for (header, want) in [
+            (None, Some(Format::Json)),
+            (Some(""), Some(Format::Json)),
+            (Some("application/yaml"), Some(Format::Yaml)),
+            (Some(table), None),
+            (Some(&*format!("{table},application/json")), Some(Format::Json)),
+            (Some("*/*"), Some(Format::Json)),
+        ] {
+            assert_eq!(negotiate_plain(header).ok().map(|accept| accept.format), want, "{header:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! Logs and exec through a kubelet. The kubelet here models three things of a real one: its paths, its TLS (it
-//! wants a client certificate), and that an exec is an upgraded connection. The rest is the agent's own tests'.
+//! Logs and exec through a kubelet. The kubelet here models four things of a real one: its paths, its TLS (it
+//! wants a client certificate), that an exec is an upgraded connection, and CONNECT. The rest is the agent's own
+//! tests'.
 
 use super::{Authority, Server};
 use crate::serve::{self, tls::ServerCertificate};
@@ -24,7 +25,13 @@ const PODS: &str = "/api/v1/namespaces/t/pods";
 
 /// Answers one request as a kubelet.
 async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    if request.method() == http::Method::CONNECT {
+        return Ok(super::proxies::connect(request).await);
+    }
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    if path == "/metrics?a=b" {
+        return Ok(Response::new(Body::from("the kubelet's")));
+    }
     if path.starts_with("/containerLogs/t/p/c") {
         let slow = futures::stream::iter(["one\n", "two\n"]).then(|line| async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -89,7 +96,7 @@ async fn run_kubelet(ca: &Authority) -> u16 {
 }
 
 /// A server whose pod `p` with the container `c` runs on a node with the kubelet above.
-async fn server_with_kubelet() -> Server {
+pub async fn server_with_kubelet() -> Server {
     let ca = Authority::new();
     let port = run_kubelet(&ca).await;
     let (pem, key) = ca.issue("kube-apiserver-kubelet-client", &["system:masters"]);
@@ -112,7 +119,7 @@ async fn server_with_kubelet() -> Server {
     server
 }
 
-async fn bind(server: &Server, name: &str) {
+pub async fn bind(server: &Server, name: &str) {
     let binding = json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": "n"}});
     server.post(&format!("{PODS}/{name}/binding"), &binding).await.expect(201);
 }
@@ -147,7 +154,7 @@ async fn without_credentials_there_are_no_logs() {
 }
 
 /// Opens a raw HTTP/1.1 connection to the server.
-async fn raw(server: &Server) -> tokio_rustls::client::TlsStream<TcpStream> {
+pub async fn raw(server: &Server) -> tokio_rustls::client::TlsStream<TcpStream> {
     let listener = serve::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (pem, key) = server.ca.issue("kube-apiserver", &[]);

@@ -7,6 +7,7 @@ mod exchanges;
 mod kubectls;
 mod kubelets;
 mod lists;
+mod proxies;
 mod repairs;
 mod tls;
 mod watches;
