@@ -33,6 +33,7 @@ pub async fn run(state: &Path) -> Result<Value> {
     let client = Client::new(RemoteTransport::new(config)?, "keelson-bench");
     let namespace = json!({ "metadata": { "name": NAMESPACE } });
     client.create::<Value>(&Resource::NAMESPACES, "", &namespace).await?;
+    account(&client).await?;
     let scope = Scope { namespace: NAMESPACE.to_owned(), ..Scope::default() };
     let pods = Informer::<Pod>::spawn(client.clone(), Resource::PODS, scope);
     let runtime = Runtime::connect(&names)?;
@@ -40,6 +41,16 @@ pub async fn run(state: &Path) -> Result<Value> {
     let figures = bench.measure().await;
     bench.client.delete(&Resource::NAMESPACES, "", NAMESPACE, &DeleteParams::default()).await?;
     figures
+}
+
+/// No pod is admitted before its namespace has its account, which a controller makes.
+async fn account(client: &Client) -> Result<()> {
+    let start = Instant::now();
+    while let Err(error) = client.get::<Value>(&Resource::SERVICE_ACCOUNTS, NAMESPACE, "default").await {
+        ensure!(error.is_not_found() && start.elapsed() < LIMIT, "the namespace's account: {error}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
 }
 
 struct Bench {
@@ -52,7 +63,7 @@ struct Bench {
 
 /// One round of the cluster.
 struct Round {
-    /// Until the last pod was seen bound to a node.
+    /// Until every pod was created and seen bound to a node.
     bound: Duration,
     /// Until the last pod was seen Ready.
     ready: Duration,
@@ -111,11 +122,11 @@ impl Bench {
             tokio::spawn(async move { client.create::<Value>(&Resource::PODS, NAMESPACE, &pod).await })
         });
         let creates: Vec<_> = creates.collect();
-        let bound = self.until(start, &all, |pod| !pod.spec.node_name.is_empty()).await?;
-        let ready = self.until(start, &all, is_ready).await?;
         for create in creates {
             create.await??;
         }
+        let bound = self.until(start, &all, |pod| !pod.spec.node_name.is_empty()).await?;
+        let ready = self.until(start, &all, is_ready).await?;
         self.remove(&all).await?;
         Ok(Round { bound, ready })
     }
