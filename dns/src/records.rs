@@ -1,9 +1,10 @@
 //! What is known of one name.
 
 use crate::wire::name::Name;
+use std::collections::HashSet;
 
 /// A service location (RFC 2782).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Srv {
     pub port: u16,
     pub target: Name,
@@ -39,11 +40,10 @@ impl Records {
     pub fn merge(&mut self, other: &Records) {
         other.a.iter().for_each(|a| self.add_address((*a).into()));
         other.aaaa.iter().for_each(|a| self.add_address((*a).into()));
-        for srv in &other.srv {
-            if !self.srv.contains(srv) {
-                self.srv.push(srv.clone());
-            }
-        }
+        // A service with thousands of endpoints has as many of these: not each with each.
+        let known: HashSet<&Srv> = self.srv.iter().collect();
+        let new: Vec<Srv> = other.srv.iter().filter(|srv| !known.contains(srv)).cloned().collect();
+        self.srv.extend(new);
         for name in &other.ptr {
             if !self.ptr.contains(name) {
                 self.ptr.push(name.clone());

@@ -82,6 +82,7 @@ impl Dns {
 
         let (upstream, jobs) = mpsc::channel(UPSTREAM_MAX);
         let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&forwarder).follow());
         tasks.spawn(udp::forward_all(jobs, forwarder));
         tasks.spawn(feed::run(client, zone.clone()));
 

@@ -5,7 +5,7 @@
 use crate::records::Records;
 use crate::wire::name::{Name, labels, strip_suffix};
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub struct Zone {
     shards: [Shard; SHARDS],
     hasher: rapidhash::fast::RandomState,
     /// The names of each source, to find what it no longer says.
-    sources: Mutex<HashMap<Source, Vec<Name>>>,
+    sources: Mutex<HashMap<Source, HashSet<Name>>>,
     synced: AtomicBool,
 }
 
@@ -93,11 +93,11 @@ impl Zone {
     pub fn set(&self, source: Source, records: Vec<(Name, Records)>) {
         let mut sources = self.sources.lock();
         let before = sources.remove(&source).unwrap_or_default();
-        let now: Vec<Name> = records.iter().map(|(name, _)| name.clone()).collect();
+        let now: HashSet<Name> = records.iter().map(|(name, _)| name.clone()).collect();
         for (name, records) in records {
             self.put(&source, name, records);
         }
-        for name in before.iter().filter(|name| !now.contains(name)) {
+        for name in before.difference(&now) {
             self.take(&source, name);
         }
         if !now.is_empty() {

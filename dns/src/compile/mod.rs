@@ -7,7 +7,8 @@ mod tests;
 use crate::records::{Records, Srv};
 use crate::wire::name::Name;
 use keelson_client::views::{Endpoint, EndpointSlice, Service};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::Hash;
 use std::net::IpAddr;
 
 /// The version of the specification, as `dns-version.<zone>` tells.
@@ -25,9 +26,19 @@ impl Gathered {
         Name::below(labels, suffix).map(|name| self.0.entry(name).or_default())
     }
 
-    fn finish(self) -> Named {
+    /// An endpoint may be in several slices: what is known of it is said once.
+    fn finish(mut self) -> Named {
+        for records in self.0.values_mut() {
+            once(&mut records.srv);
+            once(&mut records.ptr);
+        }
         self.0.into_iter().collect()
     }
+}
+
+fn once<T: Clone + Eq + Hash>(items: &mut Vec<T>) {
+    let mut said = HashSet::new();
+    items.retain(|item| said.insert(item.clone()));
 }
 
 /// The names that every zone has; `address` is where it is served.

@@ -79,6 +79,28 @@ fn a_headless_service_is_its_ready_endpoints() {
     );
 }
 
+/// While an endpoint moves from one slice to another it is in both.
+#[test]
+fn an_endpoint_in_two_slices_is_one() {
+    let slice = json!({
+        "addressType": "IPv4",
+        "ports": [{ "name": "p", "protocol": "TCP", "port": 8080 }],
+        "endpoints": [{ "addresses": ["10.244.0.3"], "hostname": "db-0" }],
+    });
+    check(
+        json!({ "clusterIP": "None" }),
+        &[slice.clone(), slice],
+        &[
+            "3.0.244.10.in-addr.arpa. PTR db-0.web.ns.svc.c.l.",
+            "_p._tcp.web.ns.svc.c.l. SRV 8080 db-0.web.ns.svc.c.l.",
+            "_tcp.web.ns.svc.c.l.",
+            "db-0.web.ns.svc.c.l. A 10.244.0.3",
+            "web.ns.svc.c.l. A 10.244.0.3",
+            "web.ns.svc.c.l. SRV 8080 db-0.web.ns.svc.c.l.",
+        ],
+    );
+}
+
 #[test]
 fn a_headless_service_without_ready_endpoints_has_no_name() {
     let slice = json!({ "addressType": "IPv4", "endpoints": [{ "addresses": ["10.244.0.4"], "conditions": { "ready": false } }] });

@@ -15,6 +15,12 @@ struct Server {
 }
 
 impl Server {
+    /// One that knows nothing but its zone.
+    fn upstream(ip: IpAddr, zone: Zone) -> Self {
+        let (nowhere, _jobs) = mpsc::channel(1);
+        Self::start(ip, zone, nowhere)
+    }
+
     fn start(ip: IpAddr, zone: Zone, upstream: mpsc::Sender<Job>) -> Self {
         let socket = open(SocketAddr::new(ip, 53)).unwrap();
         let address = socket.local_addr().unwrap();
@@ -65,8 +71,7 @@ fn addresses(reply: &Message) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cluster_names_and_others() {
     let [own, up] = [71, 72].map(|last| IpAddr::V4(Ipv4Addr::new(127, 53, 0, last)));
-    let (nowhere, _jobs) = mpsc::channel(1);
-    let upstream = Server::start(up, zone("example.org", "www.example.org", "192.0.2.7"), nowhere);
+    let upstream = Server::upstream(up, zone("example.org", "www.example.org", "192.0.2.7"));
 
     let file = std::env::temp_dir().join(format!("keelson-dns-resolv-{}", std::process::id()));
     std::fs::write(&file, format!("nameserver {own}\nnameserver {up}\n")).unwrap();
@@ -90,5 +95,42 @@ async fn cluster_names_and_others() {
         check("www.example.org.", ResponseCode::NoError, &["192.0.2.7"]);
     });
     drop(server);
+    forwarding.await.unwrap();
+}
+
+/// The file is the machine's: what it says is followed, and what it says amid being written is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_upstream_servers() {
+    let [own, first, second] = [73, 74, 75].map(|last| IpAddr::V4(Ipv4Addr::new(127, 53, 0, last)));
+    let file = std::env::temp_dir().join(format!("keelson-dns-follow-{}", std::process::id()));
+    // Before the network is there.
+    let forwarder = Arc::new(Forwarder::from_resolv_conf(&file, own));
+    let (jobs, queue) = mpsc::channel(16);
+    let forwarding = tokio::spawn(forward_all(queue, Arc::clone(&forwarder)));
+    let server = Server::start(own, zone("cluster.local", "web.cluster.local", "10.96.0.5"), jobs);
+    let upstreams = [(first, "192.0.2.1"), (second, "192.0.2.2")]
+        .map(|(ip, address)| Server::upstream(ip, zone("example.org", "www.example.org", address)));
+    let check = |text: &str, rcode: ResponseCode, expected: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        forwarder.refresh();
+        let reply = server.ask("www.example.org.");
+        assert_eq!(
+            (reply.metadata.response_code, addresses(&reply)),
+            (rcode, expected.iter().map(|a| (*a).to_owned()).collect()),
+            "{text}"
+        );
+    };
+    tokio::task::block_in_place(|| {
+        check(&format!("nameserver {own}\n"), ResponseCode::ServFail, &[]);
+        check(&format!("nameserver {first}\n"), ResponseCode::NoError, &["192.0.2.1"]);
+        check("", ResponseCode::NoError, &["192.0.2.1"]);
+        check(
+            &format!("search a.b\nnameserver {own}\nnameserver {second}\n"),
+            ResponseCode::NoError,
+            &["192.0.2.2"],
+        );
+        std::fs::remove_file(&file).unwrap();
+    });
+    drop((server, upstreams));
     forwarding.await.unwrap();
 }
