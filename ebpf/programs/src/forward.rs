@@ -158,14 +158,7 @@ fn of_quoted(ctx: &TcContext, config: &Config, state: &mut State) -> Option<Resu
     if flow.expired(state.quoted.protocol, conntrack::now()) {
         return None;
     }
-    let answer = flow.translated;
-    state.quoted_to = answer.reversed();
-    state.to = state.packet.tuple;
-    state.to.destination = answer.destination;
-    // A router on the way speaks for itself; the receiver speaks as the sender knows it.
-    if state.packet.tuple.source == state.quoted.destination {
-        state.to.source = answer.source;
-    }
+    state.quoted_to = flow.translated.reversed();
     Some(carry(ctx, config, state, flow, l4))
 }
 
@@ -177,7 +170,15 @@ fn carry(
     flow: &Flow,
     l4: u32,
 ) -> Result<Verdict, Reason> {
-    let route = route::of_flow(config, flow, &state.to, &mut state.hop)?;
+    let answer = &flow.translated;
+    let route = route::of_flow(config, flow, answer, &mut state.hop)?;
+    state.to = state.packet.tuple;
+    state.to.destination = answer.destination;
+    // The receiver speaks as the sender knows it. A router on the way speaks for itself, but not in the tunnel: the
+    // other node would not let it.
+    if state.packet.tuple.source == state.quoted.destination || route == Route::Tunnel {
+        state.to.source = answer.source;
+    }
     csum::rewrite_quoted(ctx, &state.packet, l4, &state.quoted, &state.quoted_to)?;
     send(ctx, config, state, route)
 }

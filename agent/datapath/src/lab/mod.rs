@@ -3,6 +3,7 @@
 //! Everything has a name of its own and goes away when its owner is dropped, also when a test fails.
 
 mod cgroup;
+mod errors;
 mod leftovers;
 mod namespace;
 mod node;

@@ -39,6 +39,12 @@ pub fn udp(namespace: &Namespace, to: &str) -> Result<String, String> {
     namespace.run(move || ask_udp(to))
 }
 
+/// By a UDP socket that is connected, which is told of errors.
+pub fn udp_connected(namespace: &Namespace, to: &str) -> Result<String, String> {
+    let to: SocketAddr = to.parse().unwrap();
+    namespace.run(move || ask_udp_connected(to))
+}
+
 fn ask_tcp(to: SocketAddr) -> Result<(String, SocketAddr), String> {
     let mut stream =
         TcpStream::connect_timeout(&to, PATIENCE).map_err(|error| format!("{:?}", error.kind()))?;
@@ -232,4 +238,74 @@ pub fn send(namespace: &Namespace, to: &str, bytes: Vec<u8>) {
     let to: SocketAddr = to.parse().unwrap();
     namespace.run(move || bind(to).send_to(&bytes, to).unwrap());
     std::thread::sleep(Duration::from_millis(50));
+}
+
+/// Sends each datagram on a port back.
+pub fn serve_echo(namespace: &Namespace, port: u16) {
+    let any = SocketAddr::from(([0, 0, 0, 0], port));
+    let socket = namespace.run(move || UdpSocket::bind(any).unwrap());
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 65_536];
+        while let Ok((len, from)) = socket.recv_from(&mut bytes) {
+            let _ = socket.send_to(&bytes[..len], from);
+        }
+    });
+}
+
+/// Whether a datagram comes back as it was sent, from the address asked.
+pub fn echo(namespace: &Namespace, to: &str, len: usize) -> Result<(), String> {
+    let to: SocketAddr = to.parse().unwrap();
+    namespace.run(move || {
+        let socket = bind(to);
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let kind = |error: std::io::Error| format!("{:?}", error.kind());
+        // May be cut on its way: discovery of the path's limit would forbid that.
+        let never: libc::c_int = libc::IP_PMTUDISC_DONT;
+        // SAFETY: the kernel reads one number.
+        let set = unsafe {
+            let (value, size) = ((&raw const never).cast(), size_of::<libc::c_int>() as libc::socklen_t);
+            libc::setsockopt(
+                std::os::fd::AsRawFd::as_raw_fd(&socket),
+                libc::IPPROTO_IP,
+                libc::IP_MTU_DISCOVER,
+                value,
+                size,
+            )
+        };
+        assert_eq!(set, 0);
+        let sent: Vec<u8> = (0..len).map(|index| (index / 3) as u8).collect();
+        socket.send_to(&sent, to).map_err(kind)?;
+        let mut back = vec![0; len + 1];
+        let (got, from) = socket.recv_from(&mut back).map_err(kind)?;
+        if from == to && back[..got] == sent { Ok(()) } else { Err(format!("{got} bytes from {from}")) }
+    })
+}
+
+/// Whether an interface is said to compute checksums of what it sends.
+pub fn set_tx_checksums(namespace: &Namespace, interface: &str, on: bool) {
+    /// include/uapi/linux/ethtool.h and sockios.h.
+    const ETHTOOL_STXCSUM: u32 = 0x17;
+    const SIOCETHTOOL: libc::c_ulong = 0x8946;
+    #[repr(C)]
+    struct Value {
+        command: u32,
+        data: u32,
+    }
+    #[repr(C)]
+    struct Request {
+        name: [u8; 16],
+        data: *mut Value,
+        rest: [u8; 16],
+    }
+    let mut name = [0; 16];
+    name[..interface.len()].copy_from_slice(interface.as_bytes());
+    namespace.run(move || {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let mut value = Value { command: ETHTOOL_STXCSUM, data: u32::from(on) };
+        let mut request = Request { name, data: &raw mut value, rest: [0; 16] };
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&socket);
+        // SAFETY: both structs are as the kernel has them and live as long as the call.
+        let result = unsafe { libc::ioctl(fd, SIOCETHTOOL, &raw mut request) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    });
 }

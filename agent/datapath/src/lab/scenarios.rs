@@ -8,19 +8,19 @@ use crate::tables::tests::{node, service, slice};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const CLIENT: &str = "192.168.7.100";
+pub(super) const CLIENT: &str = "192.168.7.100";
 
-struct Cluster {
+pub(super) struct Cluster {
     nodes: Vec<LabNode>,
-    client: Namespace,
+    pub(super) client: Namespace,
     _switch: Namespace,
 }
 
 /// Name, address, node port, backends.
-type Shown<'a> = (&'a str, &'a str, u16, &'a [&'a str]);
+pub(super) type Shown<'a> = (&'a str, &'a str, u16, &'a [&'a str]);
 
 impl Cluster {
-    fn new(nodes: u8, mode: Mode) -> Self {
+    pub(super) fn new(nodes: u8, mode: Mode) -> Self {
         let switch = switch();
         let client = Namespace::new("client");
         wire(&switch, &client, CLIENT);
@@ -38,7 +38,7 @@ impl Cluster {
     }
 
     /// Every node sees the same services.
-    fn set_services(&self, services: &[Shown<'_>]) {
+    pub(super) fn set_services(&self, services: &[Shown<'_>]) {
         let mut views = Views::default();
         for number in 1..=self.nodes.len() {
             let range = format!("10.244.{number}.0/24");
@@ -63,13 +63,13 @@ impl Cluster {
         }
     }
 
-    fn pod(&self, node: usize, name: &str) -> Pod {
+    pub(super) fn pod(&self, node: usize, name: &str) -> Pod {
         let pod = self.nodes[node].add_pod(name);
         probe::serve(&pod.namespace, 8080, name);
         pod
     }
 
-    fn host(&self, node: usize) -> &Namespace {
+    pub(super) fn host(&self, node: usize) -> &Namespace {
         &self.nodes[node].namespace
     }
 }

@@ -5,14 +5,17 @@
 //! flows in it do not expire.
 
 mod errors;
+mod flows;
 mod headers;
 #[cfg(test)]
 pub(crate) mod rows;
+mod services;
 
 pub use headers::{Headers, Part, blanked, normalised, read, rewrite};
 
 use crate::tables::{ServicePort, Tables};
 use keelson_ebpf_abi::{Address, Backend, Be16, Endpoint, Hook, Peer, Reason, Service, ServiceKey, Tuple};
+use services::{refuse, turn};
 use std::collections::BTreeMap;
 
 /// Where a packet goes.
@@ -277,145 +280,6 @@ impl Model {
         }
     }
 
-    /// What pods of this node and of others send alike: errors and packets of flows that exist, and fragments, which
-    /// open none.
-    fn of_a_flow(&mut self, packet: &[u8], headers: &mut Headers) -> Option<Way> {
-        let is_known = self.complete(headers);
-        if is_known && let Some(way) = self.related(packet, headers).or_else(|| self.established(headers)) {
-            return Some(way);
-        }
-        if headers.part != Part::Later {
-            return None;
-        }
-        let own = headers.tuple.destination == self.tables.config.node;
-        Some(if own { Ok((Verdict::Pass, Shape::Same)) } else { Err(Reason::Fragment) })
-    }
-
-    /// Gives a later fragment its ports; false when the first one has not gone through.
-    fn complete(&self, headers: &mut Headers) -> bool {
-        if headers.part != Part::Later {
-            return true;
-        }
-        let Some(ports) = self.datagrams.get(&datagram(headers)) else { return false };
-        (headers.tuple.source_port, headers.tuple.destination_port) = *ports;
-        true
-    }
-
-    fn remember(&mut self, headers: &Headers) {
-        if headers.part == Part::First {
-            let ports = (headers.tuple.source_port, headers.tuple.destination_port);
-            self.datagrams.insert(datagram(headers), ports);
-        }
-    }
-
-    fn established(&mut self, headers: &Headers) -> Option<Way> {
-        let flow = self.known(headers)?;
-        self.remember(headers);
-        Some(self.send_by(headers, &flow, flow.translated))
-    }
-
-    /// An ICMP error, if it is about a packet of a flow: to who sent that, as that sender knows it.
-    fn related(&self, packet: &[u8], headers: &Headers) -> Option<Way> {
-        if !errors::is_error(headers) {
-            return None;
-        }
-        let quoted = errors::quoted(packet, headers)?;
-        let flow = *self.flows.get(&quoted.reversed())?;
-        let mut outer = headers.tuple;
-        outer.destination = flow.translated.destination;
-        if outer.source == quoted.destination {
-            outer.source = flow.translated.source;
-        }
-        let requoted = errors::requote(packet, headers, &flow.translated.reversed());
-        Some(self.send_by(headers, &flow, outer).map(|(verdict, _)| {
-            let packet = rewrite(&requoted, &outer);
-            (verdict, Shape::Other(packet))
-        }))
-    }
-
-    /// The way of a packet of a flow. Who asked from outside is answered there.
-    fn send_by(&self, headers: &Headers, flow: &Flow, translated: Tuple) -> Way {
-        if flow.outside && flow.reply {
-            return sendable(headers, &translated).map(|()| (Verdict::Outer, Shape::As(translated)));
-        }
-        self.send(headers, translated)
-    }
-
-    fn send(&self, headers: &Headers, translated: Tuple) -> Way {
-        let route = self.route(&translated.source, &translated.destination)?;
-        sendable(headers, &translated)?;
-        Ok((verdict(route), Shape::As(translated)))
-    }
-
-    /// The flow that a packet belongs to. A SYN does not belong to a flow that is closing.
-    fn known(&mut self, headers: &Headers) -> Option<Flow> {
-        let flow = *self.flows.get(&headers.tuple)?;
-        if flow.closing && headers.is_syn() {
-            return None;
-        }
-        if headers.is_closing() {
-            for key in [headers.tuple, flow.translated.reversed()] {
-                if let Some(flow) = self.flows.get_mut(&key) {
-                    flow.closing = true;
-                }
-            }
-        }
-        Some(flow)
-    }
-
-    fn masquerade(
-        &mut self,
-        headers: &Headers,
-        translated: &mut Tuple,
-        outside: bool,
-        chance: &mut dyn Chance,
-    ) -> Result<(), Reason> {
-        if !headers.opens_with_port() {
-            return Err(Reason::Protocol);
-        }
-        translated.source = self.tables.config.node;
-        translated.source_port = Be16::new(chance.port());
-        if !self.may_use(translated.source_port) {
-            return Err(Reason::NoNatPort);
-        }
-        self.claim(headers, translated, outside, chance)
-    }
-
-    /// Opens a flow. Where another flow has the answer's tuple, another source port is taken.
-    fn claim(
-        &mut self,
-        headers: &Headers,
-        translated: &mut Tuple,
-        outside: bool,
-        chance: &mut dyn Chance,
-    ) -> Result<(), Reason> {
-        let tuple = headers.tuple;
-        let taken = |model: &Self, translated: &Tuple| {
-            let other = model.flows.get(&translated.reversed());
-            other.is_some_and(|flow| flow.translated != tuple.reversed())
-        };
-        if taken(self, translated) {
-            if !headers.opens_with_port() {
-                return Err(Reason::NoNatPort);
-            }
-            translated.source_port = Be16::new(chance.port());
-            if !self.may_use(translated.source_port) || taken(self, translated) {
-                return Err(Reason::NoNatPort);
-            }
-        }
-        let flow = |translated, reply| Flow { translated, reply, outside, closing: false };
-        self.flows.insert(translated.reversed(), flow(tuple.reversed(), true));
-        self.flows.insert(tuple, flow(*translated, false));
-        self.remember(headers);
-        Ok(())
-    }
-
-    /// Whether a port may be used for masquerading.
-    fn may_use(&self, port: Be16) -> bool {
-        let config = &self.tables.config;
-        port.get().wrapping_sub(config.nat_first) < config.nat_count
-    }
-
     fn route(&self, source: &Address, destination: &Address) -> Result<Route, Reason> {
         let config = &self.tables.config;
         if let Some(endpoint) = self.tables.endpoints.get(destination) {
@@ -434,93 +298,6 @@ impl Model {
             Some(_) => Err(Reason::NoPod),
         }
     }
-
-    fn at(&self, address: Address, tuple: &Tuple, scope: u8) -> Option<(ServiceKey, ServicePort)> {
-        let key = ServiceKey { address, port: tuple.destination_port, protocol: tuple.protocol, scope };
-        self.tables.services.get(&key).map(|port| (key, (**port).clone()))
-    }
-
-    fn service(&self, tuple: &Tuple) -> Option<(ServiceKey, ServicePort)> {
-        let scope = ServiceKey::INSIDE;
-        let of_node = || self.tables.peer(tuple.destination).is_some_and(|peer| peer.kind == Peer::NODE);
-        let exact = self.at(tuple.destination, tuple, scope);
-        exact.or_else(|| if of_node() { self.node_port(tuple, scope) } else { None })
-    }
-
-    fn asked_from_outside(&self, tuple: &Tuple) -> Option<(ServiceKey, ServicePort)> {
-        let scope = ServiceKey::OUTSIDE;
-        let of_node = tuple.destination == self.tables.config.node;
-        let exact = self.at(tuple.destination, tuple, scope);
-        exact.or_else(|| if of_node { self.node_port(tuple, scope) } else { None })
-    }
-
-    fn node_port(&self, tuple: &Tuple, scope: u8) -> Option<(ServiceKey, ServicePort)> {
-        let config = &self.tables.config;
-        let range = config.node_port_first..=config.node_port_last;
-        if range.contains(&tuple.destination_port.get()) {
-            self.at(Address::UNSPECIFIED, tuple, scope)
-        } else {
-            None
-        }
-    }
-
-    /// The pod of this node that has the port of its address which a pod elsewhere asks for.
-    fn of_this_node(&self, tuple: &Tuple) -> Option<Backend> {
-        let (_, service) = self.at(tuple.destination, tuple, ServiceKey::INSIDE)?;
-        let backend = *service.backends.first()?;
-        self.tables.endpoints.contains_key(&backend.address).then_some(backend)
-    }
-
-    /// The backend for a client: the one that it has, if its service keeps clients, or any.
-    fn backend(
-        &mut self,
-        client: Address,
-        key: ServiceKey,
-        service: &ServicePort,
-        chance: &mut dyn Chance,
-    ) -> Option<Backend> {
-        if service.backends.is_empty() {
-            return None;
-        }
-        let held = self.affinity.get(&(client, key)).filter(|held| service.backends.contains(held)).copied();
-        let chosen = held.unwrap_or_else(|| service.backends[chance.backend(&service.backends)]);
-        if service.flags & Service::AFFINITY != 0 {
-            self.affinity.insert((client, key), chosen);
-        }
-        Some(chosen)
-    }
-}
-
-fn datagram(headers: &Headers) -> Datagram {
-    let Tuple { source, destination, protocol, .. } = headers.tuple;
-    (source, destination, protocol, headers.identification)
-}
-
-fn turn(headers: &Headers, translated: &mut Tuple, backend: &Backend) -> Result<(), Reason> {
-    translated.destination = backend.address;
-    translated.destination_port = backend.port;
-    let turned = backend.port != headers.tuple.destination_port;
-    if turned && !headers.opens_with_port() { Err(Reason::Protocol) } else { Ok(()) }
-}
-
-/// A service without a backend: who may find one elsewhere hears nothing.
-fn refuse(packet: &[u8], headers: &Headers, service: &ServicePort, back: Verdict) -> Way {
-    if service.flags & Service::ELSEWHERE != 0 {
-        return Err(Reason::NoLocalBackend);
-    }
-    let answer = errors::refusal(packet, headers).ok_or(Reason::NoBackend)?;
-    Ok((back, Shape::Other(answer)))
-}
-
-/// Whether the packet can be given these ports.
-fn sendable(headers: &Headers, translated: &Tuple) -> Result<(), Reason> {
-    let from = headers.tuple;
-    let ports_differ =
-        (from.source_port, from.destination_port) != (translated.source_port, translated.destination_port);
-    if ports_differ && headers.part != Part::Later && !headers.has_ports() {
-        return Err(Reason::Protocol);
-    }
-    Ok(())
 }
 
 fn verdict(route: Route) -> Verdict {

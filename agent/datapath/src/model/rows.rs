@@ -105,6 +105,8 @@ fn special(both: &dyn Fn(u16) -> Value) -> [Arc<Service>; 4] {
         spec
     };
     let mut sticky = spec("10.96.1.11", 30_091, json!({"sessionAffinity": "ClientIP"}));
+    // Longer than a test of the programs runs.
+    sticky["sessionAffinityConfig"] = json!({"clientIP": {"timeoutSeconds": 10}});
     // By SCTP a port cannot be turned, so what was chosen would not show.
     sticky["ports"].as_array_mut().unwrap().truncate(2);
     let local = json!({"externalTrafficPolicy": "Local", "externalIPs": ["198.51.100.8"]});

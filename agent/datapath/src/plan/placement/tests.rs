@@ -112,8 +112,8 @@ fn a_table_without_room_keeps_its_state() {
 #[test]
 fn a_released_range_rests() {
     let mut placement = Placement::new(2);
-    placement.plan(&services(&[(80, &[1, 2])]), 0).unwrap().writes;
-    placement.plan(&services(&[]), 10).unwrap().writes;
+    placement.plan(&services(&[(80, &[1, 2])]), 0).unwrap();
+    placement.plan(&services(&[]), 10).unwrap();
     assert!(placement.plan(&services(&[(80, &[1])]), 500).is_err());
     assert!(placement.plan(&services(&[(80, &[1])]), 1_010).is_ok());
 }

@@ -2,6 +2,7 @@
 
 mod random;
 mod rig;
+mod services;
 
 use crate::model::rows::{ROWS, play};
 use rig::Rig;

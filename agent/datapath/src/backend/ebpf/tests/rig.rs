@@ -31,6 +31,7 @@ pub struct Rig {
     /// As many ICMP errors as packets ask for.
     pub unlimited: bool,
     cpu: usize,
+    time_ms: u64,
 }
 
 impl Rig {
@@ -58,7 +59,13 @@ impl Rig {
         let tables = tables(interfaces);
         let mut ebpf = Ebpf::open(&Setup { pins: None, cgroup_root: None, sizes, clsact: false }).unwrap();
         ebpf.apply(&tables, 0).unwrap();
-        Self { interfaces, tables, ebpf, unlimited: true, cpu: stay_here() }
+        Self { interfaces, tables, ebpf, unlimited: true, cpu: stay_here(), time_ms: 0 }
+    }
+
+    /// Brings the maps to the rig's tables, long after they were brought there last.
+    pub fn apply(&mut self) {
+        self.time_ms += 10_000;
+        self.ebpf.apply(&self.tables, self.time_ms).unwrap();
     }
 
     /// Sweeps as if it were later; how many entries are left.
