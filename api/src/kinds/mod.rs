@@ -17,6 +17,7 @@ pub mod namespace;
 mod network_policy;
 mod node;
 pub mod pod;
+mod pod_template;
 mod rbac;
 mod registry;
 mod replica_set;

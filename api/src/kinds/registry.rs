@@ -2,8 +2,8 @@
 
 use super::{
     KindDef, binding, cluster_role, cluster_role_binding, config_map, csr, deployment, endpoint_slice,
-    endpoints, event, event_v1, lease, namespace, network_policy, node, pod, replica_set, reviews, role,
-    role_binding, secret, service, service_account,
+    endpoints, event, event_v1, lease, namespace, network_policy, node, pod, pod_template, replica_set,
+    reviews, role, role_binding, secret, service, service_account,
 };
 
 static KINDS: &[&KindDef] = &[
@@ -14,6 +14,7 @@ static KINDS: &[&KindDef] = &[
     &namespace::KIND,
     &node::KIND,
     &pod::KIND,
+    &pod_template::KIND,
     &secret::KIND,
     &service_account::KIND,
     &service::KIND,

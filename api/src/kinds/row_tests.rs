@@ -199,7 +199,11 @@ fn workloads() {
     let status = json!({"replicas": 3, "updatedReplicas": 2, "readyReplicas": 1, "availableReplicas": 1});
     let object = json!({"spec": spec, "status": status});
     check("apps/v1/deployments", object.clone(), "1/3|2|1|10m|a,b|i:1,j|app=a");
+    let template = json!({"template": object["spec"]["template"]});
     check("apps/v1/replicasets", object, "3|3|1|10m|a,b|i:1,j|app=a");
+    check("/v1/podtemplates", template, "a,b|i:1,j|<none>");
+    let labelled = json!({"template": {"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {}}});
+    check("/v1/podtemplates", labelled, "||a=1,b=2");
     check("apps/v1/deployments", json!({"spec": {"selector": {}}}), "0/0|0|0|10m|||<none>");
 }
 

@@ -295,3 +295,27 @@ async fn both_views_of_an_event() {
     assert_eq!(patched["apiVersion"], "events.k8s.io/v1");
     assert_eq!(patched["note"], "n");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pod_templates_are_kept() {
+    let server = Server::start().await;
+    let path = "/api/v1/namespaces/t/podtemplates";
+    let spec = json!({"containers": [{"name": "c", "image": "i"}]});
+    let template = json!({"metadata": {"labels": {"app": "a"}}, "spec": spec});
+    let made = server.post(path, &json!({"metadata": {"name": "x"}, "template": template})).await.expect(201);
+    assert_eq!((&made["kind"], &made["metadata"]["generation"]), (&json!("PodTemplate"), &json!(1)));
+    assert_eq!(made["template"]["spec"]["restartPolicy"], "Always", "defaults are filled in");
+    let path = format!("{path}/x");
+    for (patch, generation) in [
+        (json!({"metadata": {"labels": {"of": "template"}}}), 1),
+        (json!({"template": {"metadata": {"labels": {"app": "b"}}}}), 2),
+    ] {
+        let changed = server.merge(&path, &patch).await.expect(200);
+        assert_eq!(changed["metadata"]["generation"], generation, "{patch}");
+    }
+    let refused = server.merge(&path, &json!({"template": {"spec": {"containers": []}}})).await.expect(422);
+    let message = refused["message"].as_str().unwrap_or_default();
+    assert!(message.contains("template.spec.containers: Required value"), "{message}");
+    server.delete(&path).await.expect(200);
+    server.get(&path).await.expect(404);
+}
