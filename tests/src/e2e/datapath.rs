@@ -2,8 +2,13 @@
 //! eBPF, the same works by iptables.
 
 use super::app::{MINUTE, assert_spread, deploy};
-use crate::harness::{Kubectl, TestCluster, eventually, hook_counts, in_host};
+use crate::harness::{
+    Kubectl, TestCluster, call_from_node, eventually, hook_counts, in_host, outer_packets, send_datagrams,
+    serve_echo,
+};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 /// One pod with a shell on each of two nodes; nothing else sends.
 const PAIR: &str = r#"
@@ -35,26 +40,69 @@ fn pair(kubectl: &Kubectl) {
     kubectl.run(&["wait", "--for=condition=Ready", "pod/one", "pod/two", "--timeout=60s"]);
 }
 
-/// What each hook of two nodes counted while `work` was done.
-fn counted(cluster: &TestCluster, work: impl FnOnce()) -> [BTreeMap<&'static str, u64>; 2] {
-    let all = || [hook_counts(cluster, 1), hook_counts(cluster, 2)];
-    let before = all();
-    work();
-    let mut after = all();
-    for (after, before) in after.iter_mut().zip(&before) {
-        after.iter_mut().for_each(|(hook, count)| *count -= before[hook]);
-    }
-    after
+/// A Service of the host outside of the cluster, where the test itself answers.
+const OUTSIDE: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: { name: outside, namespace: default }
+spec:
+  ports:
+    - { name: t, protocol: TCP, port: 80, targetPort: 9999 }
+    - { name: u, protocol: UDP, port: 80, targetPort: 9999 }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: outside-1
+  namespace: default
+  labels: { kubernetes.io/service-name: outside }
+addressType: IPv4
+ports:
+  - { name: t, protocol: TCP, port: 9999 }
+  - { name: u, protocol: UDP, port: 9999 }
+endpoints: [{ addresses: [ADDRESS] }]
+"#;
+
+type Counts = BTreeMap<&'static str, u64>;
+
+/// Where nodes speak to the server, which is never quiet; compared with the kernel's own count instead.
+const OUTER: [&str; 2] = ["from_outer", "to_outer"];
+
+/// What both nodes have counted.
+fn counts(cluster: &TestCluster) -> [Counts; 2] {
+    [1, 2].map(|index| {
+        let mut counts = hook_counts(cluster, index);
+        counts.retain(|hook, _| !OUTER.contains(hook));
+        counts
+    })
 }
 
-/// Calls `check` on what was counted during `work`, again when something else sent at the same moment.
-fn assert_counted(what: &str, cluster: &TestCluster, work: impl Fn(), wanted: [(&'static str, u64); 4]) {
-    eventually(what, MINUTE, || {
-        let [one, two] = counted(cluster, &work);
-        let found = [0, 1, 2, 3].map(|i| if i < 2 { one[wanted[i].0] } else { two[wanted[i].0] });
-        let numbers = wanted.map(|(_, count)| count);
-        if found == numbers { Ok(()) } else { Err(format!("{wanted:?}: found {found:?}")) }
+/// Returns when nothing was counted for a while: what starts has started.
+fn settle(cluster: &TestCluster) {
+    eventually("a quiet cluster", MINUTE, || {
+        let before = counts(cluster);
+        std::thread::sleep(Duration::from_secs(3));
+        let after = counts(cluster);
+        if before == after { Ok(()) } else { Err(format!("{before:?} and then {after:?}")) }
     });
+}
+
+/// Asserts that `work` is counted exactly so on each of the nodes, and by no other hook.
+fn assert_counted(what: &str, cluster: &TestCluster, work: impl FnOnce(), wanted: [&[(&str, u64)]; 2]) {
+    settle(cluster);
+    let before = counts(cluster);
+    work();
+    // An answer that nobody waited for.
+    std::thread::sleep(Duration::from_millis(200));
+    let after = counts(cluster);
+    for (node, wanted) in wanted.iter().enumerate() {
+        let counted = |hook: &&&'static str| after[node][**hook] - before[node][**hook];
+        let found: Vec<(&str, u64)> =
+            after[node].keys().filter(|hook| counted(hook) > 0).map(|hook| (*hook, counted(&hook))).collect();
+        let mut wanted = wanted.to_vec();
+        wanted.sort_unstable();
+        assert_eq!(found, wanted, "{what}: node{}", node + 1);
+    }
 }
 
 /// As many packets as were sent, no more and no less, at each hook on their way.
@@ -62,22 +110,79 @@ fn assert_every_packet_counted(cluster: &TestCluster, kubectl: &Kubectl) {
     const COUNT: u64 = 40;
     let two = kubectl.run(&["get", "pod", "two", "-o=jsonpath={.status.podIP}"]);
     let exec = |line: &str| kubectl.run(&["exec", "one", "--", "sh", "-c", line]);
+    // The kubelet carries each exec to the runtime's streaming server, by one connection of its own. accept() asks for
+    // the peer's name: the kubelet's of the server, and the runtime's of the kubelet.
+    const EXEC: [(&str, u64); 2] = [("connect4", 1), ("getpeername4", 2)];
+    assert_counted("an exec", cluster, || drop(exec("true")), [&EXEC, &[]]);
+    let passed = [("from_pod", COUNT), ("to_vxlan", COUNT), ("from_vxlan", COUNT)];
     assert_counted(
         "pings between nodes",
         cluster,
         || drop(exec(&format!("ping -q -c {COUNT} -i 0.02 {two}"))),
-        [("from_pod", COUNT), ("from_vxlan", COUNT), ("from_pod", COUNT), ("from_vxlan", COUNT)],
+        [&[&passed[..], &EXEC].concat(), &passed],
     );
-    // Through a service it is the socket that is translated, and counted: once per connection, on the client's node.
+    // The service's only endpoint is a pod of the other node. It is the socket that is translated, and counted: once
+    // per connection, on the client's node; none of its packets is.
+    kubectl.run(&["label", "pod", "one", "app-"]);
     let service = kubectl.run(&["get", "service", "pair", "-o=jsonpath={.spec.clusterIP}"]);
-    let connect = format!("for i in $(seq {COUNT}); do echo x | nc -w 2 {service} 80 >/dev/null; done");
-    assert_counted(
-        "connections through a service",
-        cluster,
-        || drop(exec(&connect)),
-        // One more is the kubelet's, which carries the exec to the runtime.
-        [("connect4", COUNT + 1), ("connect6", 0), ("connect4", 0), ("connect6", 0)],
-    );
+    let connect =
+        format!("for i in $(seq {COUNT}); do echo x | nc -w 2 {service} 80 >/dev/null || exit 1; done");
+    settle(cluster);
+    let before = counts(cluster);
+    exec(&connect);
+    let after = counts(cluster);
+    let calls = |node: usize, hook: &str| after[node][hook] - before[node][hook];
+    assert_eq!(["connect4", "connect6"].map(|hook| calls(0, hook)), [COUNT + EXEC[0].1, 0]);
+    assert_eq!(["connect4", "connect6"].map(|hook| calls(1, hook)), [0, 0]);
+}
+
+/// Each call of a socket is counted once, by the hook of its kind and family, and shows whom it asked for.
+fn assert_every_call_counted(cluster: &TestCluster, kubectl: &Kubectl) {
+    const COUNT: u64 = 30;
+    serve_echo(cluster, "client", 9999);
+    serve_echo(cluster, "node1", 9998);
+    kubectl.apply(&OUTSIDE.replace("ADDRESS", &cluster.names.client_ip().to_string()));
+    let service = kubectl.run(&["get", "service", "outside", "-o=jsonpath={.spec.clusterIP}"]);
+    let plain: SocketAddr = format!("{service}:80").parse().unwrap();
+    let mapped: SocketAddr = format!("[::ffff:{service}]:80").parse().unwrap();
+    let rows = [
+        ("tcp", plain, ["connect4", "getpeername4"]),
+        ("tcp", mapped, ["connect6", "getpeername6"]),
+        ("udp", plain, ["sendmsg4", "recvmsg4"]),
+        // The kernel hands a mapped address to IPv4 before it asks anybody; IPv6 alone has nothing to translate here.
+        ("udp", mapped, ["sendmsg4", "recvmsg6"]),
+        ("udp", SocketAddr::from((Ipv6Addr::LOCALHOST, 9998)), ["sendmsg6", "recvmsg6"]),
+    ];
+    for (kind, to, hooks) in rows {
+        let wanted = hooks.map(|hook| (hook, COUNT));
+        let call = || call_from_node(cluster, 1, kind, COUNT, to);
+        assert_counted(&format!("{kind} to {to}"), cluster, call, [&wanted, &[]]);
+    }
+}
+
+/// The hooks of the outer interface count what the kernel counts there, packet by packet.
+fn assert_outer_counted(cluster: &TestCluster) {
+    const COUNT: u64 = 50;
+    let look = || {
+        eventually("two looks without a packet in between", MINUTE, || {
+            let hooks = || OUTER.map(|hook| hook_counts(cluster, 1)[hook]);
+            let (before, kernel, after) = (hooks(), outer_packets(cluster, 1), hooks());
+            if before == after { Ok((before, kernel)) } else { Err("it is never quiet".to_owned()) }
+        })
+    };
+    let before = look();
+    // The discard port: nobody listens.
+    let (node, client) = (cluster.names.node_ip(1), cluster.names.client_ip());
+    send_datagrams(cluster, "client", SocketAddr::from((node, 9)), COUNT);
+    send_datagrams(cluster, "node1", SocketAddr::from((client, 9)), COUNT);
+    // The first ones waited for the other's MAC.
+    std::thread::sleep(Duration::from_millis(500));
+    let after = look();
+    for way in 0..2 {
+        let (hook, kernel) = (after.0[way] - before.0[way], after.1[way] - before.1[way]);
+        assert!(kernel >= COUNT, "{kernel} packets of {COUNT} and more");
+        assert_eq!(hook, kernel, "{}: every packet is counted once", OUTER[way]);
+    }
 }
 
 /// Services, NodePorts and pods work although every node drops what it would forward, has no nat rule and no
@@ -92,6 +197,8 @@ fn nothing_but_ebpf_carries_pods() {
     }
     pair(&kubectl);
     assert_every_packet_counted(&cluster, &kubectl);
+    assert_every_call_counted(&cluster, &kubectl);
+    assert_outer_counted(&cluster);
     deploy(&kubectl);
     for index in 1..=3 {
         assert_spread(&cluster, index, 3);

@@ -1,5 +1,6 @@
 //! What the tests share: clusters that go away by themselves, kubectl, waiting, a look at the machine.
 
+mod caller;
 mod cluster;
 mod counters;
 mod disk;
@@ -12,13 +13,14 @@ mod terminal;
 mod turn;
 mod wait;
 
+pub use caller::{call_from_node, get_from_node};
 pub use cluster::{TestCluster, state_of};
-pub use counters::hook_counts;
+pub use counters::{hook_counts, outer_packets, pod_entries};
 pub use disk::{Disk, without_sync};
 pub use kubectl::Kubectl;
 pub use leftovers::Belongings;
 pub use machine::Machine;
-pub use net::{http_get, in_host};
+pub use net::{http_get, in_host, send_datagrams, serve_echo};
 pub use node::pods_things;
 pub use terminal::Terminal;
 pub use turn::turn;

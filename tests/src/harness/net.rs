@@ -4,7 +4,7 @@ use super::cluster::TestCluster;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 use xtask::cluster::in_netns;
@@ -29,7 +29,7 @@ pub fn in_host(cluster: &TestCluster, host: &str, program: &str, args: &[&str]) 
 pub fn http_get(cluster: &TestCluster, host: &str, url: &str) -> Result<String, String> {
     let rest = url.strip_prefix("http://").ok_or("the URL is not http")?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let request = format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    let request = request(authority, path);
     let netns = cluster.names.netns_path(host);
     let reply = inside(&netns, || exchange(authority, &request)).map_err(|error| error.to_string())?;
     match reply.split_once("\r\n\r\n") {
@@ -38,7 +38,36 @@ pub fn http_get(cluster: &TestCluster, host: &str, url: &str) -> Result<String, 
     }
 }
 
-fn exchange(authority: &str, request: &str) -> io::Result<String> {
+/// Takes connections and sends datagrams back on a port of a host, until the test ends.
+pub fn serve_echo(cluster: &TestCluster, host: &str, port: u16) {
+    let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let bound =
+        inside(&cluster.names.netns_path(host), || Ok((TcpListener::bind(any)?, UdpSocket::bind(any)?)));
+    let (tcp, udp) = bound.expect("the port is free");
+    std::thread::spawn(move || while tcp.accept().is_ok() {});
+    std::thread::spawn(move || {
+        let mut bytes = [0; 2048];
+        while let Ok((len, from)) = udp.recv_from(&mut bytes) {
+            let _ = udp.send_to(&bytes[..len], from);
+        }
+    });
+}
+
+/// Sends datagrams from a host, one packet each.
+pub fn send_datagrams(cluster: &TestCluster, host: &str, to: SocketAddr, count: u64) {
+    let sent = inside(&cluster.names.netns_path(host), || {
+        let socket = UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0)))?;
+        (0..count).try_for_each(|_| socket.send_to(b"x", to).map(drop))
+    });
+    sent.expect("datagrams can be sent");
+}
+
+/// A GET of `/PATH`.
+pub(super) fn request(authority: &str, path: &str) -> String {
+    format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")
+}
+
+pub(super) fn exchange(authority: &str, request: &str) -> io::Result<String> {
     let address = authority.parse().map_err(io::Error::other)?;
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
