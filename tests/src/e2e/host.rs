@@ -75,6 +75,8 @@ fn a_machine_by_up_and_a_second_by_token() {
     let cluster = TestCluster::prepared("host", 2);
     let program = cluster.spec.program.clone();
     let mut alpha = Machine::boot(&cluster, 1, "alpha");
+    let mut beta = Machine::boot(&cluster, 2, "beta");
+    start_where_the_port_is_taken(&mut beta, &program);
     nothing_runs_yet(&mut alpha, &program);
     alpha.start(&program, &UP);
     let kubectl = kubectl(&cluster, &alpha);
@@ -85,7 +87,7 @@ fn a_machine_by_up_and_a_second_by_token() {
     assert_spread(&cluster, 1, 3);
     a_second_up(&alpha, &program);
 
-    let mut beta = Machine::boot(&cluster, 2, "beta");
+    is_given_up(&beta, &program);
     let token = alpha.run(&program, &["token"]).unwrap();
     let server = format!("https://{}:6443", cluster.names.node_ip(1));
     beta.start(&program, &["agent", "--server", &server, "--token", &token]);
@@ -123,6 +125,29 @@ fn a_machine_by_up_and_a_second_by_token() {
     assert_untouched(&kubectl, &before);
     end_up(&cluster, &alpha, Signal::SIGTERM);
     cluster.finish_with([alpha, beta]);
+}
+
+/// Another server has the port of the one that `keelson up` starts.
+fn start_where_the_port_is_taken(beta: &mut Machine, program: &Path) {
+    beta.start(program, &["server", "--state", "/run/other"]);
+    eventually("the other server to serve", MINUTE, || {
+        let said = beta.said();
+        if said.contains("the control plane serves") { Ok(()) } else { Err(said) }
+    });
+    beta.start(program, &UP);
+}
+
+/// What cannot run is not tried for ever: `keelson up` ends, says why, and takes along what did run.
+fn is_given_up(beta: &Machine, program: &Path) {
+    eventually("up to give up", MINUTE, || {
+        let left = [beta.processes(program, "up"), beta.processes(program, "agent")].concat();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}: {}", beta.said())) }
+    });
+    assert_says(&beta.said(), &["0.0.0.0:6443: the port is in use", "error: the server does not start"]);
+    let [other] = beta.processes(program, "server")[..] else { panic!("only the other server runs") };
+    kill(Pid::from_raw(other), Signal::SIGTERM).unwrap();
+    let left = ["/etc/keelson", "/var/lib/keelson", "/run/keelson", "/run/other"];
+    beta.run(Path::new("/bin/rm"), &[&["-rf"], &left[..]].concat()).unwrap();
 }
 
 /// What is said to one who has not started it yet.
