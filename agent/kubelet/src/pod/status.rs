@@ -222,10 +222,9 @@ impl Machine {
         if let Some(hold) = &container.hold {
             return json!({"waiting": {"reason": hold.reason, "message": hold.message}});
         }
-        let behind_inits = container.role == Role::App
-            && !self.initialized
-            && self.containers.iter().any(|c| c.role != Role::App);
-        let reason = if behind_inits { "PodInitializing" } else { "ContainerCreating" };
+        // Also of the init containers themselves, and for as long as the pod lives.
+        let has_inits = self.containers.iter().any(|c| c.role != Role::App);
+        let reason = if has_inits { "PodInitializing" } else { "ContainerCreating" };
         json!({"waiting": {"reason": reason}})
     }
 }

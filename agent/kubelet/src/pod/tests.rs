@@ -233,7 +233,12 @@ fn init_containers_and_sidecars() {
         "initContainers": [{"name": "i"}, {"name": "side", "restartPolicy": "Always"}, {"name": "j"}],
         "containers": [{"name": "a"}, {"name": "b"}]}));
     s.sandboxed(&["start i 0"]);
-    s.shows("/containerStatuses/0/state/waiting/reason", json!("PodInitializing"));
+    let initializing = json!({"waiting": {"reason": "PodInitializing"}});
+    for status in
+        ["containerStatuses/0", "containerStatuses/1", "initContainerStatuses/0", "initContainerStatuses/2"]
+    {
+        s.shows(&format!("/{status}/state"), initializing.clone());
+    }
     s.started("i", 0, &[]);
     s.condition("Initialized", "False");
     s.exited("i", 0, 0, &["start side 0"]);

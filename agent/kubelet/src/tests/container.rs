@@ -118,3 +118,52 @@ async fn a_pod_without_room_is_rejected_and_the_node_tells_what_it_has() {
     assert_eq!(lease["spec"]["leaseDurationSeconds"], 40);
     assert_eq!(lease["metadata"]["ownerReferences"][0]["uid"], node["metadata"]["uid"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_asks_for_another_node_or_for_a_port_that_is_taken() {
+    let stage = Stage::start().await;
+    eventually("a node", || stage.api.get("nodes", "", "node").is_some()).await;
+    let refused = async |name: &str, reason: &str, words: &str| {
+        let status = stage.until(name, 10, |s| s["phase"] == "Failed").await;
+        let message = format!("Pod was rejected: Predicate {reason} failed: {words}");
+        assert_eq!((&status["reason"], &status["message"]), (&json!(reason), &json!(message)));
+        assert!(stage.events(name).iter().all(|e| !e.starts_with("Created")), "nothing of it was made");
+    };
+    let spec = |more: Value| {
+        let mut spec = json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "c", "command": ["sleep", "1000"]}]});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    let selector = || spec(json!({"nodeSelector": {"zone": "a"}}));
+    stage.pod("elsewhere", selector());
+    refused("elsewhere", "NodeAffinity", "node(s) didn't match Pod's node affinity/selector").await;
+    // Labels that the kubelet did not write itself: it reads them before it refuses a pod for them.
+    let mut node = stage.api.get("nodes", "", "node").unwrap();
+    node["metadata"]["labels"]["zone"] = json!("a");
+    stage.api.put("nodes", node);
+    stage.pod("here", selector());
+    stage.until_ready("here").await;
+    let port = || {
+        let mut spec = spec(json!({}));
+        spec["containers"][0]["ports"] = json!([{"containerPort": 80, "hostPort": 8080, "protocol": "TCP"}]);
+        spec
+    };
+    stage.pod("first", port());
+    stage.until_ready("first").await;
+    stage.pod("second", port());
+    refused("second", "NodePorts", "node(s) didn't have free ports for the requested pod ports").await;
+    stage.api.delete_pod("default", "first", 0);
+    eventually("the first one's end", || stage.events("first").iter().any(|e| e.starts_with("Killing")))
+        .await;
+    for _ in 0..20 {
+        stage.pod("third", port());
+        let status = stage.until("third", 20, |s| s["phase"] == "Failed" || s["phase"] == "Running").await;
+        if status["phase"] == "Running" {
+            return;
+        }
+        stage.api.delete_pod("default", "third", 0);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    panic!("the port is never free again");
+}

@@ -40,3 +40,65 @@ async fn readiness_comes_and_goes_and_liveness_restarts() {
     let killing = "Killing: Container c failed liveness probe, will be restarted";
     eventually("the killing", || recorded("exec", killing)).await;
 }
+
+/// The words of events, and hooks that take their time.
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_that_fail_say_why_and_hooks_have_their_grace() {
+    let stage = Stage::start().await;
+    let probe = |handler: serde_json::Value| {
+        let mut probe = json!({"periodSeconds": 1, "failureThreshold": 1});
+        probe.as_object_mut().unwrap().extend(handler.as_object().unwrap().clone());
+        json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": [
+            {"name": "c", "command": ["sleep", "1000"], "readinessProbe": probe}]})
+    };
+    for (name, handler, words) in [
+        (
+            "http",
+            json!({"httpGet": {"path": "/x", "port": 9}}),
+            "Get \"http://127.0.0.1:9/x\": dial tcp 127.0.0.1:9: connect: connection refused",
+        ),
+        ("tcp", json!({"tcpSocket": {"port": 9}}), "dial tcp 127.0.0.1:9: connect: connection refused"),
+        (
+            "grpc",
+            json!({"grpc": {"port": 9, "service": "x"}}),
+            "error: failed to connect service at \"127.0.0.1:9\": dial tcp 127.0.0.1:9: connect: connection refused",
+        ),
+        (
+            "exec",
+            json!({"exec": {"command": ["sh", "-c", "echo no; echo never >&2; exit 1"]}}),
+            "no\nnever\n",
+        ),
+    ] {
+        stage.pod(name, probe(handler));
+        let expect = format!("Unhealthy: Readiness probe failed: {words}");
+        eventually(&expect, || stage.events(name).contains(&expect)).await;
+        assert_eq!(condition(&stage.status(name), "Ready"), "False");
+        stage.api.delete_pod("default", name, 0);
+    }
+    stage.pod(
+        "startup",
+        json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": [
+        {"name": "c", "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"],
+         "startupProbe": {"periodSeconds": 1, "failureThreshold": 1, "terminationGracePeriodSeconds": 1,
+                          "exec": {"command": ["false"]}}}]}),
+    );
+    stage.until("startup", 20, |s| s["containerStatuses"][0]["restartCount"].as_u64() > Some(0)).await;
+    let killing = "Killing: Container c failed startup probe, will be restarted";
+    eventually(killing, || stage.events("startup").iter().any(|e| e == killing)).await;
+    stage.pod(
+        "hooks",
+        json!({"hostNetwork": true, "terminationGracePeriodSeconds": 30, "containers": [
+        {"name": "c", "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"],
+         "lifecycle": {"preStop": {"sleep": {"seconds": 2}}}},
+        {"name": "bad", "command": ["sleep", "1000"],
+         "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", "echo secret >&2; exit 1"]}}}}]}),
+    );
+    let failed = "FailedPostStartHook: PostStartHook failed";
+    eventually(failed, || stage.events("hooks").iter().any(|e| e == failed)).await;
+    assert!(!stage.events("hooks").iter().any(|e| e.contains("secret")));
+    let begun = std::time::Instant::now();
+    stage.api.delete_pod("default", "hooks", 4);
+    stage.until_gone("hooks", 20).await;
+    let took = begun.elapsed().as_secs_f64();
+    assert!((1.9..12.0).contains(&took), "two seconds of sleep come before the signal: {took:.1} s");
+}
