@@ -9,6 +9,7 @@ mod namespace;
 mod node;
 pub mod probe;
 mod scenarios;
+mod sockets;
 
 pub use cgroup::Cgroup;
 pub use namespace::{Namespace, switch, wire};

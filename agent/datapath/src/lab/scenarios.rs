@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub(super) const CLIENT: &str = "192.168.7.100";
 
 pub(super) struct Cluster {
-    nodes: Vec<LabNode>,
+    pub(super) nodes: Vec<LabNode>,
     pub(super) client: Namespace,
     _switch: Namespace,
 }
@@ -39,14 +39,23 @@ impl Cluster {
 
     /// Every node sees the same services.
     pub(super) fn set_services(&self, services: &[Shown<'_>]) {
+        let none = json!({});
+        let plain =
+            services.iter().map(|(name, ip, node_port, backends)| (*name, *ip, *node_port, *backends, &none));
+        self.set_special(&plain.collect::<Vec<_>>());
+    }
+
+    /// The same with more words of their specs.
+    pub(super) fn set_special(&self, services: &[(&str, &str, u16, &[&str], &Value)]) {
         let mut views = Views::default();
         for number in 1..=self.nodes.len() {
             let range = format!("10.244.{number}.0/24");
             views.nodes.push(node(&format!("n{number}"), &format!("192.168.7.{number}"), &range));
         }
-        for (name, ip, node_port, backends) in services {
+        for (name, ip, node_port, backends, more) in services {
             let port = |protocol: &str| json!({"name": protocol.to_lowercase(), "protocol": protocol, "port": 80, "nodePort": node_port});
-            let spec = json!({"type": "NodePort", "clusterIP": ip, "ports": [port("TCP"), port("UDP")]});
+            let mut spec = json!({"type": "NodePort", "clusterIP": ip, "ports": [port("TCP"), port("UDP")]});
+            more.as_object().unwrap().iter().for_each(|(field, value)| spec[field] = value.clone());
             views.services.push(service(name, spec));
             for (index, backend) in backends.iter().enumerate() {
                 let (ip, at) = backend.split_once(':').unwrap();

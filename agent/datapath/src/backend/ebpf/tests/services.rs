@@ -146,3 +146,25 @@ fn a_flood_is_not_answered_with_a_flood() {
         assert_eq!(resets, 100);
     });
 }
+
+/// A switch may hand out frames of others; answering them would answer twice.
+#[test]
+fn what_is_for_another_host_is_left_alone() {
+    rig::namespace().run(|| {
+        let mut rig = Rig::new();
+        for (text, own) in [
+            ("tcp 192.168.7.9:1 > 198.51.100.7:80 S", Verdict::Pod(rig.interfaces.b)),
+            ("tcp 192.168.7.9:1 > 192.168.7.1:30082 S", Verdict::Outer),
+        ] {
+            let (hook, ifindex) = (Hook::FromOuter, rig.interfaces.outer);
+            let mut packet = Frame::parse(text, None).bytes();
+            packet[5] ^= 0x40;
+            assert_eq!(
+                rig.judge(Arrival { hook, ifindex, packet: &packet }).verdict,
+                Verdict::Pass,
+                "{text}"
+            );
+            assert_eq!(send(&mut rig, hook, ifindex, text).verdict, own, "{text}");
+        }
+    });
+}
