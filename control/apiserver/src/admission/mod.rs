@@ -2,12 +2,13 @@
 //! second time, `validate` when the object is as it would be stored. Webhooks and policies will stand between
 //! the built-in mutating plugins and validation, and after the built-in validating ones.
 //!
-//! Left out because their kinds are not served: LimitRanger, ResourceQuota, RuntimeClass, PodSecurity.
+//! Left out because their kinds are not served: LimitRanger, ResourceQuota, PodSecurity.
 
 mod certificate_request;
 mod default_tolerations;
 mod namespace_lifecycle;
 mod priority;
+mod runtime_class;
 mod service_account;
 mod taint_nodes;
 
@@ -65,6 +66,7 @@ pub(crate) fn mutate(core: &Core, admission: &Admission<'_>, object: &mut Value)
         service_account::admit(core, admission, object)?;
         priority::admit(admission, object)?;
         default_tolerations::admit(object);
+        runtime_class::admit(admission, object)?;
         return Ok(true);
     }
     if admission.operation == Operation::Update && admission.is_core("pods") {

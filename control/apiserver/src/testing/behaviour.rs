@@ -319,3 +319,22 @@ async fn pod_templates_are_kept() {
     server.delete(&path).await.expect(200);
     server.get(&path).await.expect(404);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_runtime_class_exists() {
+    let server = Server::start().await;
+    for (field, value, words) in [
+        ("runtimeClassName", json!("gvisor"), "RuntimeClass \"gvisor\" not found"),
+        (
+            "overhead",
+            json!({"cpu": "1"}),
+            "Pod Overhead set without corresponding RuntimeClass defined Overhead",
+        ),
+    ] {
+        let mut pod =
+            json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        pod["spec"][field] = value;
+        let refused = server.post(PODS, &pod).await.expect(403);
+        assert_eq!(refused["message"], format!("pods \"p\" is forbidden: pod rejected: {words}"));
+    }
+}
