@@ -33,29 +33,14 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     refused();
     let read = || kubectl.run(&["get", "configmaps", "-o=jsonpath={.items[*].metadata.name}"]);
     assert!(read().contains("before") && !read().contains("during"), "{}", read());
-    // A server that dies now may need room to start again (its log is made a table). It says so, or it serves.
+    // A server that dies now starts again: its store holds a part of the disk for that.
     cluster.server().unwrap().signal(Signal::SIGKILL);
     assert!(cluster.server().unwrap().wait(MINUTE));
     cluster.start_server().unwrap();
-    let restarted = eventually("reads after a restart, or an end in words", MINUTE, || {
-        if kubectl.ask(&["get", "configmap", "before"]).is_ok() {
-            return Ok(true);
-        }
-        let ended = !cluster.server().unwrap().is_running();
-        if ended { Ok(false) } else { Err("neither".to_owned()) }
-    });
-    if restarted {
-        refused();
-    } else {
-        let log = std::fs::read_to_string(cluster.names.log("server")).unwrap();
-        let last = log.lines().last().unwrap_or_default();
-        assert_says(last, &["the store cannot be opened", "No space left on device"]);
-    }
+    eventually("reads after a restart", MINUTE, || kubectl.ask(&["get", "configmap", "before"]));
+    refused();
 
     std::fs::remove_file(&filler).unwrap();
-    if !restarted {
-        serves();
-    }
     eventually("writes with room again", MINUTE, || {
         kubectl.ask(&["create", "configmap", "after", "--from-literal=a=b"])
     });
