@@ -70,7 +70,7 @@ impl Stage {
     }
 
     /// Who answers a process of a node, or why nobody does. Its sockets are served where the backend serves sockets.
-    fn from_node(&self, node: usize, protocol: &str, to: &str) -> String {
+    fn answers_node(&self, node: usize, protocol: &str, to: &str) -> String {
         let node = &self.nodes[node];
         let said = probe::in_cgroup(&node.namespace, &node.cgroup, protocol, to);
         said.split(" asked by ").next().unwrap_or_default().to_owned()
@@ -101,7 +101,7 @@ fn local_policies(mode: Mode) {
     for (from, to) in [(here, "192.168.7.1:30080"), (there, "192.168.7.2:30080")] {
         assert_eq!(who(from, to), "b", "{to}");
     }
-    assert_eq!(stage.from_node(1, "tcp", "192.168.7.2:30080"), "b");
+    assert_eq!(stage.answers_node(1, "tcp", "192.168.7.2:30080"), "b");
     assert_eq!(who(here, "10.96.1.2:80"), "b");
     assert!(probe::tcp(there, "10.96.1.2:80").is_err(), "no endpoint on the client's node");
     assert_eq!(who(client, "192.168.7.2:30081"), "b", "the internal policy is not for those outside");
@@ -117,7 +117,7 @@ fn external_addresses(mode: Mode) {
         assert!(probe::udp(from, &external).is_ok());
     }
     for protocol in ["tcp", "udp"] {
-        assert_eq!(stage.from_node(0, protocol, &external), "b", "{protocol}");
+        assert_eq!(stage.answers_node(0, protocol, &external), "b", "{protocol}");
     }
     // Far pods answer through this node.
     stage.set(&[("web", json!({"clusterIP": "10.96.1.1", "externalIPs": [EXTERNAL]}), &[2])]);
@@ -172,7 +172,7 @@ fn without_endpoints(mode: Mode) {
         // A socket that is not connected is told of no refusal.
         assert!(probe::udp(from, to).is_err(), "{to}");
     }
-    assert_eq!(stage.from_node(0, "tcp", "10.96.1.1:80"), "ConnectionRefused");
+    assert_eq!(stage.answers_node(0, "tcp", "10.96.1.1:80"), "ConnectionRefused");
 }
 
 fn host_ports(mode: Mode) {
@@ -196,7 +196,7 @@ fn host_ports(mode: Mode) {
         ("tcp", "127.0.0.1:8082", "b"),
         ("udp", "127.0.0.1:8081", "a"),
     ] {
-        assert_eq!(stage.from_node(0, protocol, to), name, "{protocol} {to}");
+        assert_eq!(stage.answers_node(0, protocol, to), name, "{protocol} {to}");
     }
     // Pods, on this node and on the other.
     assert_eq!(who(stage.inside(1), "192.168.7.1:8081"), "a");
@@ -206,7 +206,7 @@ fn host_ports(mode: Mode) {
     assert!(probe::tcp(&stage.client, "192.168.7.1:8082").is_err());
     stage.nodes[0].delete_pod(&stage.pods[0]);
     assert!(probe::tcp(&stage.client, "192.168.7.1:8081").is_err(), "released with its pod");
-    assert_eq!(stage.from_node(0, "tcp", "127.0.0.1:8081"), "ConnectionRefused");
+    assert_eq!(stage.answers_node(0, "tcp", "127.0.0.1:8081"), "ConnectionRefused");
 }
 
 macro_rules! on {
