@@ -116,16 +116,22 @@ async fn a_port_in_use_is_said_clearly() {
 async fn shutdown_ends_watches_and_connections() {
     let listening = listen().await;
     let admin = listening.server.ca.issue("boss", &["system:masters"]);
-    let client = listening.client(Some(admin), true);
+    let client = listening.client(Some(admin.clone()), true);
+    // Two that wait for nothing, and whose clients keep them.
+    let idle = [listening.client(Some(admin.clone()), true), listening.client(Some(admin), false)];
+    for client in &idle {
+        assert_eq!(listening.get(client, "/livez").await.0, 200);
+    }
     let uri = format!("https://{}{MAPS}?watch=1", listening.address);
     let request = Request::builder().uri(uri).body(Full::default()).unwrap();
     let watch = client.request(request).await.unwrap();
     listening.server.api.shutdown();
     let rest = watch.into_body().collect().await.unwrap().to_bytes();
     assert!(rest.is_empty());
-    drop(client);
-    let wait = std::time::Duration::from_secs(8);
+    // In order, well before connections would be cut.
+    let wait = std::time::Duration::from_secs(5);
     tokio::time::timeout(wait, listening.task).await.expect("the listener ends").unwrap();
+    drop((client, idle));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
