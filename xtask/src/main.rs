@@ -49,7 +49,7 @@ enum Task {
         #[arg(short, long)]
         package: Vec<String>,
     },
-    /// Measure an optimised build: start, footprint, connect or api; JSON on stdout
+    #[command(about = format!("Measure an optimised build: {}; JSON on stdout", bench::NAMES.join(", ")))]
     Bench {
         /// Only this one; all when absent
         #[arg(value_parser = bench::NAMES)]
@@ -182,5 +182,12 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_every_bench() {
+        let help = Arguments::command().render_help().to_string();
+        let listed = format!(": {}; JSON", bench::NAMES.join(", "));
+        assert!(help.contains(&listed), "{help}");
     }
 }
