@@ -33,6 +33,7 @@ impl TestCluster {
         make: impl FnOnce(Spec) -> anyhow::Result<Cluster>,
     ) -> Self {
         let turn = turn();
+        assert_room();
         let state = state_of(name);
         xtask::cluster::down(&state).expect("what an earlier run left can be removed");
         let program = repo::program("keelson", false);
@@ -111,6 +112,17 @@ impl Drop for TestCluster {
             let _ = std::fs::remove_dir(parent);
         }
     }
+}
+
+/// A node with less than a tenth of its disk free takes no pods, and a test would only say that they do not come up.
+fn assert_room() {
+    let stat = nix::sys::statvfs::statvfs("/var/lib").expect("the disk can be asked for its size");
+    let (free, all) = (stat.blocks_available(), stat.blocks());
+    let free_mib = free.saturating_mul(stat.fragment_size()) >> 20;
+    assert!(
+        free.saturating_mul(100) >= all.saturating_mul(11),
+        "the disk of /var/lib has {free_mib} MiB free, less than 11 %: nodes would have DiskPressure; make room first"
+    );
 }
 
 /// Where the cluster of a test lives.
