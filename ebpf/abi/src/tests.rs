@@ -51,6 +51,10 @@ fn names_and_indexes_are_unique() {
     for (index, hook) in HOOKS.iter().enumerate() {
         assert_eq!(hook.index() as usize, index);
     }
+    // Programs make a reason of its number again.
+    for (index, reason) in REASONS.iter().enumerate() {
+        assert_eq!(reason.index() as usize, index);
+    }
     let mut names: Vec<_> = REASONS.iter().map(|reason| reason.name()).collect();
     names.sort_unstable();
     names.dedup();

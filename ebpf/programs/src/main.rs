@@ -1,9 +1,10 @@
 //! The kernel programs of the data plane.
 //!
 //! One small file per hook under `hooks/`; what they share lies beside this file, one concern each. A
-//! packet meets, in this order: anti-spoofing, conntrack, service lookup (a choice, no rewrite yet), egress
-//! policy, ingress policy of a receiver on this node, rewrite, route. Nothing here is compiled per pod: all
-//! that differs lies in maps.
+//! packet meets, in this order: anti-spoofing, the ports of its first fragment, the flow that an ICMP error is
+//! about, conntrack, service lookup (a choice, no rewrite yet; a refusal where there is none), egress policy,
+//! ingress policy of a receiver on this node, rewrite, route. Nothing here is compiled per pod: all that
+//! differs lies in maps.
 //!
 //! Never: a loop without a literal bound, a panic, an allocation, an entry of a live flow evicted.
 #![no_std]

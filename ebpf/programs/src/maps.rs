@@ -5,9 +5,11 @@ use crate::state::State;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use keelson_ebpf_abi::{
-    Address, Affinity, AffinityKey, Backend, Config, Endpoint, Flow, Fragment, FragmentKey, Member, Peer,
-    Service, ServiceKey, SocketKey, SocketOrigin, Trace, Tuple,
+    Address, Affinity, AffinityKey, Backend, Config, Endpoint, Flow, Fragment, FragmentKey, HOOKS, Member,
+    Peer, REASONS, Service, ServiceKey, SocketKey, SocketOrigin, Trace, Tuple,
 };
+
+const _: () = assert!(HOOKS.len() <= HOOK_COUNTS_MAX && REASONS.len() <= DROP_COUNTS_MAX);
 
 #[btf_map]
 pub static CONFIG: Array<Config, 1> = Array::new();
