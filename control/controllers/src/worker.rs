@@ -60,8 +60,8 @@ fn failed<K: Eq + Hash + Clone + Ord + Display>(name: &str, queue: &Queue<K>, ke
         tracing::debug!(controller = name, %key, %error, "left alone");
         return queue.forget(key);
     }
-    // Losing against another writer is part of the protocol.
-    if error.is_conflict() {
+    // Losing against another writer is part of the protocol, and so is coming after one who deletes.
+    if error.is_conflict() || error.is_not_found() {
         tracing::debug!(controller = name, %key, %error, "retrying");
     } else {
         tracing::warn!(controller = name, %key, %error, "retrying");
