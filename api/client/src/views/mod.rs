@@ -12,7 +12,6 @@ mod event;
 mod lease;
 mod meta;
 mod namespace;
-mod networkpolicy;
 mod node;
 mod pod;
 mod pod_placement;
@@ -32,7 +31,6 @@ pub use event::*;
 pub use lease::*;
 pub use meta::*;
 pub use namespace::*;
-pub use networkpolicy::*;
 pub use node::*;
 pub use pod::*;
 pub use pod_placement::*;
@@ -53,6 +51,6 @@ macro_rules! views {
 }
 
 views! {
-    CertificateSigningRequest ConfigMap Deployment EndpointSlice Endpoints Event Lease Namespace NetworkPolicy
-    Node Partial Pod Raw ReplicaSet Secret Service ServiceAccount
+    CertificateSigningRequest ConfigMap Deployment EndpointSlice Endpoints Event Lease Namespace Node
+    Partial Pod Raw ReplicaSet Secret Service ServiceAccount
 }

@@ -46,7 +46,6 @@ pub struct NodeStatus {
     pub conditions: Vec<Condition>,
     pub addresses: Vec<NodeAddress>,
     pub images: Vec<NodeImage>,
-    pub daemon_endpoints: DaemonEndpoints,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -62,19 +61,6 @@ pub struct NodeAddress {
 pub struct NodeImage {
     pub names: Vec<String>,
     pub size_bytes: i64,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct DaemonEndpoints {
-    pub kubelet_endpoint: DaemonEndpoint,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
-pub struct DaemonEndpoint {
-    #[serde(rename = "Port")]
-    pub port: u16,
 }
 
 /// The label that names a node's zone.

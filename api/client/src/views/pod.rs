@@ -32,7 +32,6 @@ pub struct PodSpec {
     /// Resources of the pod as a whole, where they are given.
     pub resources: Resources,
     pub priority: Option<i32>,
-    pub preemption_policy: Option<String>,
     pub scheduler_name: String,
     pub scheduling_gates: Vec<SchedulingGate>,
     pub host_network: bool,
@@ -91,7 +90,6 @@ pub struct PodStatus {
     pub pod_ips: Vec<PodIp>,
     #[serde(rename = "hostIP")]
     pub host_ip: String,
-    pub nominated_node_name: String,
     pub start_time: Option<Timestamp>,
     pub container_statuses: Vec<ContainerStatus>,
 }
@@ -123,8 +121,6 @@ pub struct Condition {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_probe_time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_heartbeat_time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -24,7 +24,6 @@ pub struct ServiceSpec {
     #[serde(rename = "clusterIPs")]
     pub cluster_ips: Vec<String>,
     pub ip_families: Vec<String>,
-    pub ip_family_policy: Option<String>,
     pub ports: Vec<ServicePort>,
     pub external_name: String,
     #[serde(rename = "externalIPs")]
@@ -36,8 +35,6 @@ pub struct ServiceSpec {
     pub external_traffic_policy: String,
     pub traffic_distribution: Option<String>,
     pub health_check_node_port: u16,
-    #[serde(rename = "loadBalancerIP")]
-    pub load_balancer_ip: String,
     pub load_balancer_source_ranges: Vec<String>,
 }
 

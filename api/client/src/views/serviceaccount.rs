@@ -7,5 +7,4 @@ use serde::{Deserialize, Serialize};
 #[serde(default, rename_all = "camelCase")]
 pub struct ServiceAccount {
     pub metadata: Meta,
-    pub automount_service_account_token: Option<bool>,
 }
