@@ -4,7 +4,7 @@ use super::rig::{self, Rig};
 use crate::model::rows::{Frame, Judge};
 use crate::model::{Arrival, Outcome, Verdict};
 use crate::tables::tests::address;
-use keelson_ebpf_abi::{Backend, Be16, Hook, Reason};
+use keelson_ebpf_abi::{Backend, Be16, Flow, Hook, Reason};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -71,11 +71,19 @@ fn a_backend_that_comes_back_keeps_its_connections() {
         let here = Verdict::Pod(rig.interfaces.b);
         let before = rig.tables.clone();
         assert_eq!(from_a(&mut rig, &segment("S")), here);
+        let has_left = |rig: &Rig| {
+            let flows = rig.ebpf.maps.flows.entries().unwrap();
+            flows.iter().any(|(_, flow)| flow.flags & Flow::LEFT != 0)
+        };
         move_away(&mut rig, "near");
         rig.tables = before;
         rig.apply();
         rig.ebpf.sweeper().sweep().unwrap();
-        assert_eq!(from_a(&mut rig, &segment("S")), here, "a SYN that is sent again stays with its flow");
+        assert!(!has_left(&rig), "it was away between two sweeps only");
+        assert_eq!(from_a(&mut rig, &segment("S")), here);
+        move_away(&mut rig, "near");
+        rig.ebpf.sweeper().sweep().unwrap();
+        assert!(has_left(&rig));
     });
 }
 
