@@ -3,7 +3,7 @@
 
 use super::attributes::Attributes;
 use super::authorizer::Authorizer;
-use super::rbac::LiveRbac;
+use super::rbac::{CONTROLLERS, LiveRbac};
 use super::testing::{open, write, write_defaults};
 use keelson_api::identity::{GROUP_NODES, USER_ANONYMOUS, UserInfo};
 use serde_json::{Value, json};
@@ -109,6 +109,12 @@ endpoint-controller may patch core/endpoints t/e
 endpoint-controller not patch core/services t/e
 endpointslice-controller may patch discovery.k8s.io/endpointslices t/e
 endpointslice-controller not delete core/pods t/p1
+endpointslicemirroring-controller may create discovery.k8s.io/endpointslices t/-
+endpointslicemirroring-controller may update discovery.k8s.io/endpointslices t/e
+endpointslicemirroring-controller may delete discovery.k8s.io/endpointslices t/e
+endpointslicemirroring-controller not patch core/endpoints t/e
+endpointslicemirroring-controller not delete core/pods t/p1
+endpointslicemirroring-controller not get core/secrets t/s1
 
 namespace-controller may deletecollection core/secrets t/-
 namespace-controller may update core/namespaces/finalize -/t
@@ -164,7 +170,6 @@ node               may get core/nodes -/n1
 node               may watch core/nodes -/-
 node               may list core/services -/-
 node               may watch discovery.k8s.io/endpointslices -/-
-node               may list networking.k8s.io/networkpolicies -/-
 node               may list core/namespaces -/-
 node               may list core/pods -/-?spec.nodeName=n1
 node               may watch core/pods -/-?spec.nodeName=n1
@@ -260,6 +265,20 @@ async fn what_each_identity_may_and_may_not() {
         .collect::<Vec<_>>();
     assert!(wrong.is_empty(), "{wrong:#?}");
     store.shutdown().await;
+}
+
+/// A controller that is not in the table can do what nobody has looked at.
+#[test]
+fn every_controller_is_in_the_table() {
+    for name in CONTROLLERS {
+        for wanted in ["may", "not"] {
+            let found = TABLE.lines().any(|line| {
+                let mut words = line.split_whitespace();
+                words.next() == Some(name) && words.next() == Some(wanted)
+            });
+            assert!(found, "no line says what {name} {wanted}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
-//! Nodes: their certificates, ranges and taints.
+//! Nodes: their certificates, ranges and taints. Controllers: who they are.
 
 use super::{Cluster, client, user};
+use crate::{ControllerConfig, Controllers};
+use keelson_apiserver::auth::rbac::CONTROLLERS;
 use keelson_client::Resource;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::mpsc;
 use std::time::Duration;
 
 fn request(groups: &str, name: &str, hosts: &[&str]) -> Vec<u8> {
@@ -134,4 +138,26 @@ async fn a_node_of_which_nothing_is_heard_is_lost_with_its_pods() {
     assert!(other["spec"]["taints"].as_array().is_none_or(Vec::is_empty), "{}", other["spec"]);
     beat.abort();
     cluster.stop().await;
+}
+
+/// Each identity has its rights tried where the roles are; one that is not known there would have none tried.
+#[tokio::test]
+async fn every_controller_is_one_whose_rights_are_tried() {
+    let (sender, names) = mpsc::channel();
+    let config = ControllerConfig::new("", "10.244.0.0/16", 1).unwrap();
+    let controllers = Controllers::start(config, move |name| {
+        sender.send(name.to_owned()).unwrap();
+        client(&axum::Router::new(), user(name, &[]))
+    });
+    tokio::task::yield_now().await;
+    controllers.shutdown().await;
+    let started: BTreeSet<String> = names.iter().collect();
+    let wanted: BTreeSet<String> = CONTROLLERS
+        .into_iter()
+        // It runs with the server, which makes the roles.
+        .filter(|name| *name != "clusterrole-aggregation-controller")
+        .chain(["kube-controller-manager"])
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(started, wanted);
 }

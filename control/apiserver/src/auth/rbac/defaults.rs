@@ -16,6 +16,24 @@ pub const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 /// The prefix of the labels by which aggregated roles select others.
 const AGGREGATION_LABEL: &str = "rbac.authorization.k8s.io/";
 
+/// Those of Kubernetes' controllers that Keelson runs: accounts of `kube-system` that the default roles let act. The
+/// tests hold each of them against what it may and may not do; the tests of the controllers, themselves against these.
+pub const CONTROLLERS: [&str; 13] = [
+    "certificate-controller",
+    "clusterrole-aggregation-controller",
+    "deployment-controller",
+    "endpoint-controller",
+    "endpointslice-controller",
+    "endpointslicemirroring-controller",
+    "generic-garbage-collector",
+    "namespace-controller",
+    "node-controller",
+    "pod-garbage-collector",
+    "replicaset-controller",
+    "root-ca-cert-publisher",
+    "service-account-controller",
+];
+
 /// An object that every cluster has, as it is created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Default {
@@ -176,6 +194,21 @@ mod tests {
         let bindings =
             defaults().into_iter().filter(|d| d.resource.plural.ends_with("bindings")).collect::<Vec<_>>();
         assert!(bindings.iter().all(|binding| binding.object["roleRef"]["name"].is_string()));
+    }
+
+    #[test]
+    fn controllers_are_bound() {
+        let all = defaults();
+        let accounts: Vec<_> = all
+            .iter()
+            .filter(|default| default.resource == Resource::CLUSTER_ROLE_BINDINGS)
+            .flat_map(|binding| binding.object["subjects"].as_array().into_iter().flatten())
+            .filter(|subject| subject["namespace"] == "kube-system")
+            .filter_map(|subject| subject["name"].as_str())
+            .collect();
+        for name in CONTROLLERS {
+            assert!(accounts.contains(&name), "no default role is bound to {name}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod objects;
 mod rule;
 
 pub use cover::{compact, covers, describe, quoted_list};
-pub use defaults::{AUTOUPDATE, Default, defaults, node_rules};
+pub use defaults::{AUTOUPDATE, CONTROLLERS, Default, defaults, node_rules};
 pub use index::{Grant, Index, Objects, resolve_aggregation};
 pub use live::{KINDS, LiveRbac};
 pub use objects::{AggregationRule, Binding, Meta, Role, RoleRef, Selector, Subject};
