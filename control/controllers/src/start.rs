@@ -34,6 +34,10 @@ pub struct ControllerConfig {
     pub node_grace: Duration,
     /// The same for a node that never posted a status.
     pub node_startup_grace: Duration,
+    /// Pods that have ended are kept up to this number; beyond it the oldest are removed.
+    pub terminated_pods_max: usize,
+    /// How often those are counted.
+    pub terminated_pods_period: Duration,
     /// Of all jitter.
     pub seed: u64,
 }
@@ -48,6 +52,8 @@ impl ControllerConfig {
             election: None,
             node_grace: Duration::from_secs(50),
             node_startup_grace: Duration::from_secs(60),
+            terminated_pods_max: 12_500,
+            terminated_pods_period: Duration::from_secs(20),
             seed,
         })
     }

@@ -125,3 +125,26 @@ async fn namespaces_have_what_they_need_and_go_with_all_they_have() {
     println!("the last object -> no namespace {took:?}");
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_pods_are_kept_up_to_a_number() {
+    let cluster = Cluster::start_with(0, |config| {
+        config.terminated_pods_max = 2;
+        config.terminated_pods_period = std::time::Duration::from_millis(100);
+    })
+    .await;
+    for (name, phase) in [("a", "Pending"), ("b", "Failed"), ("c", "Succeeded"), ("d", "Failed")] {
+        let pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "x"}]}});
+        cluster.create(&Resource::PODS, "t", pod).await;
+        let patch = json!({"status": {"phase": phase}});
+        let _: Value = cluster.admin.patch_status(&Resource::PODS, "t", name, &patch).await.unwrap();
+    }
+    let left = async |c: &Cluster| -> Vec<Value> {
+        let pods = c.list(&Resource::PODS, "t").await;
+        pods.iter().map(|pod| pod["metadata"]["name"].clone()).collect()
+    };
+    cluster.until("the surplus gone", async |c| left(c).await == ["a", "c", "d"]).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(left(&cluster).await, ["a", "c", "d"], "no more than that");
+    cluster.stop().await;
+}

@@ -1,6 +1,6 @@
 //! Removes pods of nodes that are gone.
 
-use super::plan::{Plan, plan};
+use super::plan::{Plan, plan, surplus};
 use crate::shared::Shared;
 use crate::taints::exec::disruption;
 use crate::worker::Next;
@@ -40,6 +40,19 @@ impl PodGc {
                     Err(e) => Err(e),
                     Ok(_) => Ok(Next::Done),
                 }
+            }
+        }
+    }
+
+    /// Removes the pods that have ended and are more than `max`. What fails is tried again in the next round.
+    pub(super) async fn remove_surplus(&self, max: usize) {
+        let surplus = surplus(self.shared.pods.store().list(), max);
+        if !surplus.is_empty() {
+            tracing::info!(pods = surplus.len(), max, "removing pods that have ended");
+        }
+        for pod in surplus {
+            if let Err(error) = self.delete(&pod).await {
+                tracing::warn!(pod = %pod.metadata.key(), %error, "a pod that has ended was not removed");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Pods of nodes that are gone, and pods that are deleted before any node had them.
+//! Pods of nodes that are gone, pods that are deleted before any node had them, and pods that have ended beyond a
+//! number (kube-controller-manager's `--terminated-pod-gc-threshold`).
 
 mod exec;
 mod plan;
@@ -14,6 +15,7 @@ use keelson_client::informer::Change;
 use keelson_client::queue::Queue;
 use keelson_client::views::{Node, Pod};
 use std::sync::Arc;
+use std::time::Duration;
 
 const WORKERS: usize = 2;
 
@@ -31,6 +33,8 @@ pub(crate) fn start(context: &Context<'_>) {
     });
     let queue = Queue::new();
     context.tasks.spawn(route(context.shared.clone(), queue.clone()));
+    let (period, max) = (context.config.terminated_pods_period, context.config.terminated_pods_max);
+    context.tasks.spawn(cap(gc.clone(), period, max));
     serve(&context.tasks, "podgc", &queue, WORKERS, move |key| {
         let gc = gc.clone();
         async move { gc.reconcile(key).await }
@@ -58,6 +62,15 @@ async fn route(shared: Arc<Shared>, queue: Queue<Key>) {
                 shared.pods.store().list().iter().for_each(|p| wake(&shared, &queue, p));
             }
         }
+    }
+}
+
+/// Keeps the number of pods that have ended below `max`.
+async fn cap(gc: Arc<PodGc>, period: Duration, max: usize) {
+    gc.shared.pods.synced().await;
+    loop {
+        tokio::time::sleep(period).await;
+        gc.remove_surplus(max).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! Pods that nobody will ever remove.
 
+use jiff::Timestamp;
 use keelson_client::views::Pod;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A node has to be gone for this long before its pods are.
@@ -26,4 +28,21 @@ pub(super) fn plan(pod: &Pod, node_missing_for: Option<Duration>) -> Plan {
         Some(missing) if missing < QUARANTINE => Plan::Wait(QUARANTINE - missing),
         Some(_) => Plan::NodeGone,
     }
+}
+
+/// Of the pods that have ended those that are more than `max`: evicted ones first, then the oldest.
+pub(super) fn surplus(mut pods: Vec<Arc<Pod>>, max: usize) -> Vec<Arc<Pod>> {
+    pods.retain(|pod| pod.is_terminal());
+    let surplus = pods.len().saturating_sub(max);
+    if surplus > 0 {
+        pods.sort_by(|a, b| rank(a).cmp(&rank(b)));
+    }
+    pods.truncate(surplus);
+    pods
+}
+
+fn rank(pod: &Pod) -> (bool, Option<Timestamp>, &str, &str) {
+    let meta = &pod.metadata;
+    let evicted = pod.status.phase == "Failed" && pod.status.reason == "Evicted";
+    (!evicted, meta.creation_timestamp, &meta.namespace, &meta.name)
 }
