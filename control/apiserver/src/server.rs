@@ -8,6 +8,7 @@ use crate::pipeline;
 use crate::serve::tls::ServerCertificate;
 use crate::services::{Allocations, repair};
 use crate::storage::catalog::Catalog;
+use crate::storage::expiry;
 use crate::storage::turns::Turns;
 use axum::Router;
 use axum::body::Body;
@@ -38,6 +39,8 @@ pub struct ApiConfig {
     pub advertise: String,
     /// How long a request may take; watches, logs and execs may take longer.
     pub request_timeout: Duration,
+    /// How long an Event is kept after its last write.
+    pub event_ttl: Duration,
     /// How kubelets are reached for logs and exec; without it both answer 503.
     pub kubelet: Option<Arc<KubeletClient>>,
 }
@@ -49,6 +52,7 @@ impl Default for ApiConfig {
             node_ports: 30000..=32767,
             advertise: String::new(),
             request_timeout: Duration::from_secs(60),
+            event_ttl: Duration::from_secs(60 * 60),
             kubelet: None,
         }
     }
@@ -120,6 +124,11 @@ impl ApiServer {
     /// Compares allocated addresses and ports with the services, from time to time, until shutdown begins.
     pub async fn run_repair(&self) {
         repair::run(Arc::clone(&self.core)).await;
+    }
+
+    /// Removes Events that are older than they may be, until shutdown begins.
+    pub async fn run_expiry(&self) {
+        expiry::run(Arc::clone(&self.core)).await;
     }
 
     /// Adds a check to `/readyz`, which then says no while `condition` fails.

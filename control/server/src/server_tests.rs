@@ -276,6 +276,22 @@ async fn a_restart_keeps_and_mends() {
     rig.stop().await;
 }
 
+/// Events end after the time that the configuration says.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = ServerConfig { event_ttl: "1s".parse().unwrap(), ..config(dir.path()) };
+    let mut rig = Rig { server: Some(Server::start(config.clone()).await.unwrap()), dir, config };
+    let event = json!({"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}});
+    rig.admin().create::<Value>(&Resource::EVENTS, "default", &event).await.unwrap();
+    let begin = Instant::now();
+    while rig.admin().get::<Value>(&Resource::EVENTS, "default", "e").await.is_ok() {
+        assert!(begin.elapsed().as_secs() < 20, "it is still there");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    rig.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_come_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();

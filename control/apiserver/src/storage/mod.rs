@@ -2,6 +2,7 @@
 //! do what.
 
 pub mod catalog;
+pub mod expiry;
 pub mod form;
 pub mod frames;
 pub mod pace;

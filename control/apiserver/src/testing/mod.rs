@@ -4,6 +4,7 @@ mod behaviour;
 
 mod evictions;
 mod exchanges;
+mod expiries;
 mod kubectls;
 mod kubelets;
 mod lists;

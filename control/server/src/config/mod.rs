@@ -1,9 +1,11 @@
 //! What an operator decides about a server: defaults, a YAML file, then flags.
 
 mod cidr;
+mod period;
 mod read;
 
 pub use cidr::{Cidr, CidrError};
+pub use period::{Period, PeriodError};
 pub use read::ConfigError;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,9 @@ pub struct ServerConfig {
     pub cluster_dns: Ipv4Addr,
     /// The ports that NodePort Services take. Default `30000-32767`.
     pub node_port_range: PortRange,
+    /// How long an Event is kept after its last write. Default `1h`.
+    #[serde(rename = "eventTTL")]
+    pub event_ttl: Period,
     /// Further names and addresses in the server's certificate. Default: none beside the usual ones, the host's
     /// name and the advertised address.
     #[serde(rename = "tlsSANs")]
@@ -60,6 +65,7 @@ impl Default for ServerConfig {
             cluster_domain: "cluster.local".to_owned(),
             cluster_dns: Ipv4Addr::new(10, 96, 0, 10),
             node_port_range: PortRange { first: 30000, last: 32767 },
+            event_ttl: Period::from_hours(1),
             tls_sans: Vec::new(),
         }
     }
@@ -177,6 +183,9 @@ impl ServerConfig {
                     self.kubernetes_address()
                 ),
             );
+        }
+        if self.event_ttl.duration().is_zero() {
+            return refuse("eventTTL", format!("{} must be at least 1s", self.event_ttl));
         }
         let domain = self.cluster_domain.as_str();
         let label = |label: &str| {
