@@ -57,6 +57,15 @@ mod tests {
     }
 
     #[test]
+    fn a_name_in_place_of_the_pods_own() {
+        let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "n"},
+            "spec": {"subdomain": "sub", "hostname": "h", "hostnameOverride": "db.example.org"}}))
+        .unwrap();
+        let text = render(&pod, &["10.0.0.1".to_owned()], "cluster.local", "");
+        assert!(text.ends_with("10.0.0.1\tdb.example.org\n"), "{text}");
+    }
+
+    #[test]
     fn host_network_has_the_hosts_file() {
         let pod: Pod = serde_json::from_value(json!({"spec": {"hostNetwork": true}})).unwrap();
         assert_eq!(

@@ -15,11 +15,28 @@ pub struct MachineFacts {
     pub boot_id: String,
     pub kernel_version: String,
     pub os_image: String,
+    /// The kernel enforces AppArmor profiles.
+    pub app_armor: bool,
     /// As Go names it: `amd64`, `arm64`.
     pub architecture: &'static str,
 }
 
+/// Kept from pods: below this much available memory the node is under memory pressure.
+pub const MEMORY_RESERVED_BYTES: i64 = 100 << 20;
+/// Kept from pods: below one part in this of free disk the node is under disk pressure.
+const DISK_RESERVED_PART: i64 = 10;
+
 impl MachineFacts {
+    /// The memory that pods may ask for.
+    pub fn memory_allocatable_bytes(&self) -> i64 {
+        (self.memory_bytes - MEMORY_RESERVED_BYTES).max(0)
+    }
+
+    /// The disk that pods may ask for.
+    pub fn disk_allocatable_bytes(&self) -> i64 {
+        self.disk_bytes - self.disk_bytes / DISK_RESERVED_PART
+    }
+
     pub fn read(root_dir: &Path) -> Self {
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let kernel = nix::sys::utsname::uname()
@@ -34,6 +51,7 @@ impl MachineFacts {
             machine_id: read("/etc/machine-id").trim().to_owned(),
             boot_id: read("/proc/sys/kernel/random/boot_id").trim().to_owned(),
             kernel_version: kernel,
+            app_armor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
             os_image: os_image(&read("/etc/os-release")),
             architecture: match std::env::consts::ARCH {
                 "x86_64" => "amd64",
@@ -75,6 +93,16 @@ fn os_image(os_release: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_is_kept_from_pods() {
+        let check = |memory_bytes: i64, disk_bytes: i64, expect: (i64, i64)| {
+            let facts = MachineFacts { memory_bytes, disk_bytes, ..MachineFacts::default() };
+            assert_eq!((facts.memory_allocatable_bytes(), facts.disk_allocatable_bytes()), expect);
+        };
+        check(1 << 30, 1000, ((1 << 30) - (100 << 20), 900));
+        check(1 << 20, 0, (0, 0));
+    }
 
     #[test]
     fn files() {

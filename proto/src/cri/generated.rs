@@ -136,6 +136,8 @@ pub struct LinuxPodSandboxConfig {
 pub struct LinuxSandboxSecurityContext {
     #[prost(message, optional, tag = "1")]
     pub namespace_options: ::core::option::Option<NamespaceOption>,
+    #[prost(message, optional, tag = "2")]
+    pub selinux_options: ::core::option::Option<SeLinuxOption>,
     #[prost(message, optional, tag = "3")]
     pub run_as_user: ::core::option::Option<Int64Value>,
     #[prost(bool, tag = "4")]
@@ -160,6 +162,17 @@ pub struct NamespaceOption {
     /// The container whose process namespace is entered, with TARGET.
     #[prost(string, tag = "4")]
     pub target_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeLinuxOption {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub role: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub r#type: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub level: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SecurityProfile {
@@ -443,6 +456,8 @@ pub struct LinuxContainerSecurityContext {
     pub privileged: bool,
     #[prost(message, optional, tag = "3")]
     pub namespace_options: ::core::option::Option<NamespaceOption>,
+    #[prost(message, optional, tag = "4")]
+    pub selinux_options: ::core::option::Option<SeLinuxOption>,
     #[prost(message, optional, tag = "5")]
     pub run_as_user: ::core::option::Option<Int64Value>,
     #[prost(string, tag = "6")]
@@ -461,6 +476,8 @@ pub struct LinuxContainerSecurityContext {
     pub readonly_paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "15")]
     pub seccomp: ::core::option::Option<SecurityProfile>,
+    #[prost(message, optional, tag = "16")]
+    pub apparmor: ::core::option::Option<SecurityProfile>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Capability {

@@ -82,7 +82,8 @@ impl Context {
             host_ips: &self.host_ips,
             pod_ips,
             cpu_milli: self.machine.cpu_milli,
-            memory_bytes: self.machine.memory_bytes,
+            memory_bytes: self.machine.memory_allocatable_bytes(),
+            disk_bytes: self.machine.disk_allocatable_bytes(),
         }
     }
 

@@ -4,7 +4,7 @@ use super::Context;
 use crate::cri::observe::sandbox_seen;
 use crate::cri::sandbox::{SandboxInputs, config};
 use crate::pod::quantity::{Limits, Qos};
-use crate::pod::{Failure, Pod, SandboxSeen};
+use crate::pod::{Failure, Pod, SandboxSeen, refuse};
 use crate::resolv::{self, ClusterDns};
 use crate::volume::PodDirs;
 use keelson_proto::cri::PodSandboxConfig;
@@ -21,6 +21,7 @@ pub(super) async fn create(
     pod: &Arc<Pod>,
     attempt: u32,
 ) -> Result<SandboxSeen, Failure> {
+    refuse::sandbox(pod)?;
     let failure = |message: String| Failure::new("FailedCreatePodSandBox", message);
     prepare(context, pod).await.map_err(failure)?;
     let config = sandbox_config(context, pod, attempt).map_err(failure)?;

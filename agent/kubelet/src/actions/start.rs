@@ -7,6 +7,7 @@ use crate::cri::observe::container_seen;
 use crate::cri::security::{ImageUser, check_non_root};
 use crate::env::{self, Objects, services};
 use crate::images;
+use crate::pod::refuse;
 use crate::pod::spec::{ContainerSpec, PullPolicy};
 use crate::pod::{ContainerSeen, Failure, Pod, RunState};
 use keelson_proto::cri::{CreateContainerRequest, Image};
@@ -43,6 +44,7 @@ pub(super) async fn start(
     let image = ensure_image(context, pod, spec, start.cancel).await?;
     let user = ImageUser { uid: image.uid.map(|u| u.value), name: &image.username };
     check_non_root(pod, spec, user).map_err(config_error)?;
+    refuse::container(spec).map_err(config_error)?;
     let objects = objects(context, pod, spec).await.map_err(config_error)?;
     services_known(context).await.map_err(config_error)?;
     let links = pod.spec.enable_service_links.unwrap_or(true);

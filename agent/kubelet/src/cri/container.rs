@@ -3,7 +3,7 @@
 use super::security::ImageUser;
 use super::{names, sandbox, security};
 use crate::pod::hash::definition_hash;
-use crate::pod::quantity::{CPU_PERIOD_US, Limits, Qos, oom_score_adj};
+use crate::pod::quantity::{CPU_PERIOD_US, Limits, oom_score_adj};
 use crate::pod::spec::{ContainerSpec, Pod};
 use keelson_proto::cri::{
     ContainerConfig, ContainerMetadata, ImageSpec, KeyValue, LinuxContainerConfig, LinuxContainerResources,
@@ -28,7 +28,7 @@ pub struct ContainerInputs<'a> {
 }
 
 pub fn config(pod: &Pod, container: &ContainerSpec, inputs: ContainerInputs<'_>) -> ContainerConfig {
-    let limits = Limits::of_container(&container.resources);
+    let limits = Limits::of_container(pod, container);
     let mut labels: HashMap<String, String> = HashMap::from(sandbox::identity(pod));
     labels.insert(names::CONTAINER_NAME.into(), container.name.clone());
     let path = container.termination_message_path.as_deref().unwrap_or("/dev/termination-log");
@@ -63,7 +63,7 @@ pub fn config(pod: &Pod, container: &ContainerSpec, inputs: ContainerInputs<'_>)
                 cpu_quota: limits.quota_us,
                 cpu_shares: limits.shares,
                 memory_limit_in_bytes: limits.memory_bytes,
-                oom_score_adj: oom_score_adj(Qos::of(pod), container, inputs.memory_capacity_bytes),
+                oom_score_adj: oom_score_adj(pod, container, inputs.memory_capacity_bytes),
                 ..LinuxContainerResources::default()
             }),
             security_context: Some(security::of_container(

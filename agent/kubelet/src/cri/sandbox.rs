@@ -2,6 +2,7 @@
 
 use super::{names, security};
 use crate::pod::quantity::{CPU_PERIOD_US, Limits};
+use crate::pod::refuse::sysctl::dotted;
 use crate::pod::spec::Pod;
 use keelson_proto::cri::{
     DnsConfig, LinuxContainerResources, LinuxPodSandboxConfig, PodSandboxConfig, PodSandboxMetadata,
@@ -51,7 +52,7 @@ pub fn config(pod: &Pod, inputs: SandboxInputs<'_>) -> PodSandboxConfig {
                 .security_context
                 .sysctls
                 .iter()
-                .map(|s| (s.name.clone(), s.value.clone()))
+                .map(|s| (dotted(&s.name), s.value.clone()))
                 .collect(),
             overhead: None,
             resources: Some(LinuxContainerResources {

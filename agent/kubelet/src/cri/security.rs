@@ -1,10 +1,11 @@
 //! Security contexts: pod and container settings merged into what the runtime is told.
 
-use crate::pod::spec::{ContainerSpec, Pod, SeccompProfile};
+use crate::pod::refuse::app_armor_profile;
+use crate::pod::spec::{ContainerSpec, Pod, Profile, SeLinuxOptions};
 use keelson_proto::cri::security_profile::ProfileType;
 use keelson_proto::cri::{
     Capability, Int64Value, LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceMode,
-    NamespaceOption, SecurityProfile,
+    NamespaceOption, SeLinuxOption, SecurityProfile,
 };
 use std::path::Path;
 
@@ -40,7 +41,7 @@ pub fn namespaces(pod: &Pod) -> NamespaceOption {
     }
 }
 
-fn seccomp(profile: Option<&SeccompProfile>, profiles: &Path) -> SecurityProfile {
+fn seccomp(profile: Option<&Profile>, profiles: &Path) -> SecurityProfile {
     let (kind, reference) = match profile {
         Some(p) if p.kind == "RuntimeDefault" => (ProfileType::RuntimeDefault, String::new()),
         Some(p) if p.kind == "Localhost" => {
@@ -49,6 +50,21 @@ fn seccomp(profile: Option<&SeccompProfile>, profiles: &Path) -> SecurityProfile
         _ => (ProfileType::Unconfined, String::new()),
     };
     SecurityProfile { profile_type: kind.into(), localhost_ref: reference }
+}
+
+/// AppArmor's profiles are the kernel's, by name.
+fn app_armor(profile: &Profile) -> SecurityProfile {
+    let (kind, reference) = match profile.kind.as_str() {
+        "Unconfined" => (ProfileType::Unconfined, ""),
+        "Localhost" => (ProfileType::Localhost, profile.localhost_profile.as_str()),
+        _ => (ProfileType::RuntimeDefault, ""),
+    };
+    SecurityProfile { profile_type: kind.into(), localhost_ref: reference.to_owned() }
+}
+
+fn se_linux(options: &SeLinuxOptions) -> SeLinuxOption {
+    let SeLinuxOptions { user, role, kind, level } = options.clone();
+    SeLinuxOption { user, role, r#type: kind, level }
 }
 
 fn supplemental_groups(pod: &Pod) -> Vec<i64> {
@@ -63,6 +79,7 @@ pub fn of_sandbox(pod: &Pod, profiles: &Path) -> LinuxSandboxSecurityContext {
         pod.spec.init_containers.iter().chain(&pod.spec.containers).any(|c| c.security_context.privileged);
     LinuxSandboxSecurityContext {
         namespace_options: Some(namespaces(pod)),
+        selinux_options: context.se_linux_options.as_ref().map(se_linux),
         run_as_user: id(context.run_as_user),
         run_as_group: id(context.run_as_group.filter(|_| context.run_as_user.is_some())),
         readonly_rootfs: false,
@@ -109,6 +126,7 @@ pub fn of_container(
         }),
         privileged: own.privileged,
         namespace_options: Some(namespaces(pod)),
+        selinux_options: own.se_linux_options.as_ref().or(shared.se_linux_options.as_ref()).map(se_linux),
         run_as_user: id((!by_name).then_some(user)),
         run_as_username: if by_name { image.name.to_owned() } else { String::new() },
         readonly_rootfs: own.read_only_root_filesystem,
@@ -118,6 +136,7 @@ pub fn of_container(
         masked_paths: paths(&MASKED),
         readonly_paths: paths(&READ_ONLY),
         seccomp: Some(seccomp(profile, profiles)),
+        apparmor: app_armor_profile(pod, container).map(|profile| app_armor(&profile)),
     }
 }
 
@@ -171,6 +190,33 @@ mod tests {
             of_container(&p, &p.spec.containers[1], ImageUser::default(), profiles).run_as_user,
             Some(Int64Value { value: 1000 })
         );
+    }
+
+    #[test]
+    fn profiles_and_labels_reach_the_runtime() {
+        let p = pod(json!({
+            "securityContext": {"seLinuxOptions": {"level": "s0:c1"}, "appArmorProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "a"}, {"name": "b", "securityContext": {
+                "seLinuxOptions": {"user": "u", "role": "r", "type": "t"},
+                "appArmorProfile": {"type": "Localhost", "localhostProfile": "web"}}}]}));
+        let option = |user: &str, role: &str, kind: &str, level: &str| {
+            let [user, role, r#type, level] = [user, role, kind, level].map(str::to_owned);
+            Some(SeLinuxOption { user, role, r#type, level })
+        };
+        let profile = |kind: ProfileType, name: &str| {
+            Some(SecurityProfile { profile_type: kind.into(), localhost_ref: name.to_owned() })
+        };
+        let of = |index: usize| {
+            let c = of_container(&p, &p.spec.containers[index], ImageUser::default(), Path::new("/"));
+            (c.selinux_options, c.apparmor)
+        };
+        assert_eq!(of_sandbox(&p, Path::new("/")).selinux_options, option("", "", "", "s0:c1"));
+        assert_eq!(of(0), (option("", "", "", "s0:c1"), profile(ProfileType::RuntimeDefault, "")));
+        assert_eq!(of(1), (option("u", "r", "t", ""), profile(ProfileType::Localhost, "web")));
+        let plain = pod(json!({"containers": [{"name": "a", "securityContext": {
+            "appArmorProfile": {"type": "Unconfined"}}}]}));
+        let plain = of_container(&plain, &plain.spec.containers[0], ImageUser::default(), Path::new("/"));
+        assert_eq!((plain.selinux_options, plain.apparmor), (None, profile(ProfileType::Unconfined, "")));
     }
 
     #[test]

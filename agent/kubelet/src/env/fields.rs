@@ -11,6 +11,7 @@ pub struct NodeFacts<'a> {
     /// Allocatable: what a limit that is not set stands for.
     pub cpu_milli: i64,
     pub memory_bytes: i64,
+    pub disk_bytes: i64,
 }
 
 /// The value of a field path.
@@ -86,10 +87,12 @@ pub fn resource(
         _ => return Err(format!("Unsupported container resource : {}", reference.resource)),
     };
     let parse = |value: &str| Quantity::parse(value).map_err(|e| e.to_string());
-    let amount = match list.get(name) {
+    let whole = pod.spec.resources.limits.get(name).filter(|_| side == "limits");
+    let amount = match list.get(name).or(whole) {
         Some(value) => parse(&text(value))?,
         None if side == "limits" && name == "cpu" => Quantity::milli(facts.cpu_milli),
         None if side == "limits" && name == "memory" => Quantity::bytes(facts.memory_bytes),
+        None if side == "limits" && name == "ephemeral-storage" => Quantity::bytes(facts.disk_bytes),
         None => Quantity::units(0),
     };
     let divisor = match reference.divisor.as_ref().map(text) {

@@ -145,7 +145,7 @@ fn lookup(
             }),
         };
     }
-    Ok(Some(String::new()))
+    Err("valueFrom is of a kind that is not served (only fieldRef, resourceFieldRef, configMapKeyRef and secretKeyRef are)".to_owned())
 }
 
 fn absent(optional: bool, message: impl Fn() -> String) -> Result<Option<String>, String> {

@@ -22,6 +22,7 @@ fn check(container: Value, expect: Result<&[(&str, &str)], &str>) {
         pod_ips: &["10.0.0.9".to_owned()],
         cpu_milli: 2000,
         memory_bytes: 1 << 30,
+        disk_bytes: 1000,
     };
     let services = vec![("SVC".to_owned(), "svc".to_owned())];
     let got = resolve(&pod, &pod.spec.containers[0], &objects(), services, &facts);
@@ -75,4 +76,36 @@ fn commands_are_expanded() {
     let (command, args) = command_line(&container, &env);
     assert_eq!(command, ["sh", "1"]);
     assert_eq!(args, ["$(B)", "$(A)"]);
+}
+
+#[test]
+fn sources_that_are_not_served_are_no_empty_values() {
+    let file = json!({"fileKeyRef": {"volumeName": "v", "path": "p", "key": "K", "optional": false}});
+    check(
+        json!({"env": [{"name": "K", "valueFrom": file}]}),
+        Err(
+            "valueFrom is of a kind that is not served (only fieldRef, resourceFieldRef, configMapKeyRef and secretKeyRef are)",
+        ),
+    );
+}
+
+#[test]
+fn limits_that_are_not_set() {
+    let check = |resources: Value, resource: &str, expect: &str| {
+        let pod: Pod = serde_json::from_value(json!({"spec": {"resources": resources, "containers": [
+            {"name": "c", "resources": {"limits": {"cpu": "1"}}}]}}))
+        .unwrap();
+        let facts =
+            NodeFacts { host_ips: &[], pod_ips: &[], cpu_milli: 2000, memory_bytes: 4096, disk_bytes: 1000 };
+        let reference = serde_json::from_value(json!({"resource": resource})).unwrap();
+        let got = fields::resource(&pod, Some(&pod.spec.containers[0]), &reference, &facts);
+        assert_eq!(got.as_deref(), Ok(expect), "{resource}");
+    };
+    check(json!({}), "limits.memory", "4096");
+    check(json!({}), "limits.ephemeral-storage", "1000");
+    check(json!({}), "requests.ephemeral-storage", "0");
+    let whole = || json!({"limits": {"cpu": "2", "memory": "64"}, "requests": {"memory": "32"}});
+    check(whole(), "limits.cpu", "1");
+    check(whole(), "limits.memory", "64");
+    check(whole(), "requests.memory", "0");
 }

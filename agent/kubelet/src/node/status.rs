@@ -2,7 +2,7 @@
 
 use crate::actions::Context;
 use crate::images::report;
-use crate::machine::memory_bytes;
+use crate::machine::{MEMORY_RESERVED_BYTES, memory_bytes};
 use crate::pod::time::{Now, rfc3339};
 use keelson_api::quantity::Quantity;
 use keelson_proto::cri::{Image, RuntimeCondition, VersionResponse};
@@ -11,10 +11,6 @@ use serde_json::{Value, json};
 /// The Kubernetes version whose behaviour this kubelet has.
 const KUBELET_VERSION: &str =
     concat!(keelson_api::kubernetes_version!(), "+keelson.", env!("CARGO_PKG_VERSION"));
-/// Below this much available memory the node is under memory pressure.
-const MEMORY_FREE_BYTES_MIN: i64 = 100 << 20;
-/// Kept from pods for the eviction threshold above.
-const MEMORY_RESERVED_BYTES: i64 = MEMORY_FREE_BYTES_MIN;
 /// Below these shares of the root's file system the node is under disk pressure.
 const DISK_FREE_PERCENT_MIN: u64 = 10;
 const INODES_FREE_PERCENT_MIN: u64 = 5;
@@ -110,10 +106,7 @@ pub(super) fn render(context: &Context, observed: &Observed, previous: &Value, n
     addresses.push(json!({"type": "Hostname", "address": context.config.node_name}));
     let mut status = json!({
         "capacity": resources(machine.memory_bytes, machine.disk_bytes),
-        "allocatable": resources(
-            (machine.memory_bytes - MEMORY_RESERVED_BYTES).max(0),
-            machine.disk_bytes - machine.disk_bytes / 10,
-        ),
+        "allocatable": resources(machine.memory_allocatable_bytes(), machine.disk_allocatable_bytes()),
         "addresses": addresses,
         "daemonEndpoints": {"kubeletEndpoint": {"Port": context.config.listen.port()}},
         "nodeInfo": {
@@ -138,7 +131,7 @@ pub(super) fn render(context: &Context, observed: &Observed, previous: &Value, n
 
 fn conditions(context: &Context, observed: &Observed, previous: &Value, now: Now) -> Vec<Value> {
     let problems = observed.problems();
-    let low_memory = observed.memory_available_bytes < MEMORY_FREE_BYTES_MIN;
+    let low_memory = observed.memory_available_bytes < MEMORY_RESERVED_BYTES;
     let low_pids = observed.pids * 100 > context.machine.pids_max * PIDS_USED_PERCENT_MAX;
     let ready = if problems.is_empty() {
         (true, "KubeletReady", "kubelet is posting ready status".to_owned())

@@ -6,7 +6,9 @@
 use super::container::{Container, Role, State};
 use super::event::{Command, ContainerSeen, Failure, Observation, PodEvent, RunState, SandboxSeen};
 use super::hash::definition_hash;
-use super::spec::{ContainerSpec, Pod, RestartPolicy};
+use super::refuse::CLAIMS;
+use super::restart::restarts;
+use super::spec::{ContainerSpec, Pod};
 use super::time::{Now, parse};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -280,8 +282,11 @@ impl Machine {
                 let delay = (500u64 << self.sandbox_failures.min(6)).min(10_000);
                 self.sandbox_failures += 1;
                 self.set_sandbox(Sandbox::Failed { until: now.mono + delay }, now);
-                let message = format!("Failed to create pod sandbox: {}", failure.message);
-                out.push(record(true, "FailedCreatePodSandBox", message, None));
+                let what = match failure.reason {
+                    CLAIMS => "Failed to prepare dynamic resources",
+                    _ => "Failed to create pod sandbox",
+                };
+                out.push(record(true, failure.reason, format!("{what}: {}", failure.message), None));
             }
         }
     }
@@ -365,16 +370,9 @@ impl Machine {
     /// Whether a container that ended is to run again.
     pub(super) fn restarts(&self, container: &Container) -> bool {
         let Some(code) = container.exit_code() else { return false };
-        let policy = self.pod.spec.restart_policy;
-        match container.role {
-            Role::Sidecar => true,
-            Role::Init => code != 0 && policy != RestartPolicy::Never,
-            Role::App => {
-                policy == RestartPolicy::Always
-                    || (policy == RestartPolicy::OnFailure && code != 0)
-                    || self.definition_changed(container)
-            }
-        }
+        let Some(spec) = self.pod.container(&container.name) else { return false };
+        restarts(spec, container.role, self.pod.spec.restart_policy, code)
+            || (container.role == Role::App && self.definition_changed(container))
     }
 
     /// The pod's spec now names another image than the container was made from.

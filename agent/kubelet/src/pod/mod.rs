@@ -15,6 +15,8 @@ pub mod patch;
 pub mod placement;
 pub mod probe;
 pub mod quantity;
+pub mod refuse;
+mod restart;
 pub mod spec;
 pub mod status;
 pub mod time;

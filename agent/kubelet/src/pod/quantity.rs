@@ -22,15 +22,26 @@ impl Qos {
         }
     }
 
-    /// The class of `pod`: Guaranteed when every container's cpu and memory limits are set and equal its
-    /// requests, BestEffort when none has any.
+    /// The class of `pod`: the API's word, which is never taken back, and only without it our own.
     pub fn of(pod: &Pod) -> Self {
+        let said = pod.status.get("qosClass").and_then(Value::as_str);
+        let known = [Self::Guaranteed, Self::Burstable, Self::BestEffort];
+        known.into_iter().find(|class| said == Some(class.name())).unwrap_or_else(|| Self::asked(pod))
+    }
+
+    /// By what the pod asks for as a whole, else by its containers: Guaranteed when all limits of cpu and memory
+    /// are set and equal the requests, BestEffort when nothing is set (KEP-2837).
+    fn asked(pod: &Pod) -> Self {
+        let whole = &pod.spec.resources;
+        let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
+        let lists: Vec<&Resources> =
+            if whole.is_set() { vec![whole] } else { containers.map(|c| &c.resources).collect() };
         let mut any = false;
         let mut guaranteed = true;
-        for container in pod.spec.init_containers.iter().chain(&pod.spec.containers) {
+        for resources in lists {
             for name in ["cpu", "memory"] {
-                let limit = amount(&container.resources.limits, name).filter(|v| *v > 0);
-                let request = amount(&container.resources.requests, name).filter(|v| *v > 0).or(limit);
+                let limit = amount(&resources.limits, name).filter(|v| *v > 0);
+                let request = amount(&resources.requests, name).filter(|v| *v > 0).or(limit);
                 any |= limit.is_some() || request.is_some();
                 guaranteed &= limit.is_some() && limit == request;
             }
@@ -40,6 +51,15 @@ impl Qos {
             (true, true) => Self::Guaranteed,
             (true, false) => Self::Burstable,
         }
+    }
+}
+
+impl Resources {
+    /// Whether anything is asked for that can be asked for a pod as a whole.
+    fn is_set(&self) -> bool {
+        let counts =
+            |name: &String| matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-");
+        self.requests.keys().chain(self.limits.keys()).any(counts)
     }
 }
 
@@ -94,21 +114,21 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub fn of_container(resources: &Resources) -> Self {
-        let limit = cpu_milli(&resources.limits);
-        let request = cpu_milli(&resources.requests).or(limit).unwrap_or(0);
-        Self {
-            shares: shares(request),
-            quota_us: quota(limit),
-            memory_bytes: memory_bytes(&resources.limits).unwrap_or(0),
-        }
+    /// One container's own limits; where it has none, those of its pod as a whole.
+    pub fn of_container(pod: &Pod, container: &ContainerSpec) -> Self {
+        let (own, whole) = (&container.resources, &pod.spec.resources);
+        let limit = cpu_milli(&own.limits).or(cpu_milli(&whole.limits));
+        let request = cpu_milli(&own.requests).or(limit).unwrap_or(0);
+        let memory = memory_bytes(&own.limits).or(memory_bytes(&whole.limits));
+        Self { shares: shares(request), quota_us: quota(limit), memory_bytes: memory.unwrap_or(0) }
     }
 
-    /// The pod's own cgroup: the sum of the app containers or the largest init container; a limit holds only
-    /// when every container has one.
+    /// The pod's own cgroup: what is asked for the pod as a whole. Else the sum of the app containers or the
+    /// largest init container; a limit then holds only when every container has one.
     pub fn of_pod(pod: &Pod) -> Self {
-        let cpu_limit = pod_total(pod, |c| cpu_milli(&c.resources.limits));
-        let memory = pod_total(pod, |c| memory_bytes(&c.resources.limits));
+        let whole = &pod.spec.resources.limits;
+        let cpu_limit = cpu_milli(whole).or_else(|| pod_total(pod, |c| cpu_milli(&c.resources.limits)));
+        let memory = memory_bytes(whole).or_else(|| pod_total(pod, |c| memory_bytes(&c.resources.limits)));
         Self {
             shares: shares(pod_cpu_request_milli(pod)),
             quota_us: quota(cpu_limit),
@@ -119,14 +139,25 @@ impl Limits {
 
 /// The pod's CPU request in millicores.
 pub fn pod_cpu_request_milli(pod: &Pod) -> i64 {
-    let of = |c: &ContainerSpec| cpu_milli(&c.resources.requests).or(cpu_milli(&c.resources.limits));
-    pod_total(pod, |c| Some(of(c).unwrap_or(0))).unwrap_or(0)
+    request(pod, cpu_milli)
 }
 
 /// The pod's memory request in bytes.
 pub fn pod_memory_request_bytes(pod: &Pod) -> i64 {
-    let of = |c: &ContainerSpec| memory_bytes(&c.resources.requests).or(memory_bytes(&c.resources.limits));
-    pod_total(pod, |c| Some(of(c).unwrap_or(0))).unwrap_or(0)
+    request(pod, memory_bytes)
+}
+
+type Amount = fn(&BTreeMap<String, Value>) -> Option<i64>;
+
+/// What is asked for the pod as a whole, else for its containers; limits count where nothing is requested.
+fn request(pod: &Pod, amount: Amount) -> i64 {
+    let asked = |resources: &Resources| amount(&resources.requests).or(amount(&resources.limits));
+    let whole = &pod.spec.resources;
+    let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
+    let silent = containers.clone().all(|c| asked(&c.resources).is_none());
+    let limit = if silent { amount(&whole.limits) } else { None };
+    let sum = || pod_total(pod, |c| Some(asked(&c.resources).unwrap_or(0))).unwrap_or(0);
+    amount(&whole.requests).or(limit).unwrap_or_else(sum)
 }
 
 /// Sum over what runs together, or the largest moment of initialisation; `None` when one container has none.
@@ -149,16 +180,23 @@ fn pod_total(pod: &Pod, of: impl Fn(&ContainerSpec) -> Option<i64>) -> Option<i6
     Some(sum.max(peak))
 }
 
-/// The OOM score adjustment of a container on a machine with `capacity_bytes` of memory.
-pub fn oom_score_adj(qos: Qos, container: &ContainerSpec, capacity_bytes: i64) -> i64 {
-    match qos {
+/// The OOM score adjustment of a container of `pod` on a machine with `capacity_bytes` of memory. What the pod as
+/// a whole asks for beyond its containers counts for them in equal parts.
+pub fn oom_score_adj(pod: &Pod, container: &ContainerSpec, capacity_bytes: i64) -> i64 {
+    let asked = |c: &ContainerSpec| {
+        memory_bytes(&c.resources.requests).or(memory_bytes(&c.resources.limits)).unwrap_or(0)
+    };
+    match Qos::of(pod) {
         Qos::Guaranteed => -997,
         Qos::BestEffort => 1000,
         Qos::Burstable => {
-            let request = memory_bytes(&container.resources.requests)
-                .or(memory_bytes(&container.resources.limits))
-                .unwrap_or(0);
-            let adj = 1000 - 1000 * i128::from(request) / i128::from(capacity_bytes.max(1));
+            let lasting =
+                || pod.spec.init_containers.iter().filter(|c| c.is_sidecar()).chain(&pod.spec.containers);
+            let spare = pod_memory_request_bytes(pod).saturating_sub(lasting().map(asked).sum()).max(0);
+            let shared = if pod.spec.resources.is_set() { spare } else { 0 };
+            let count = i64::try_from(lasting().count()).unwrap_or(i64::MAX).max(1);
+            let request = i128::from(asked(container)) + i128::from(shared / count);
+            let adj = 1000 - 1000 * request / i128::from(capacity_bytes.max(1));
             // 3 keeps it above what Guaranteed pods can get, 999 below BestEffort.
             i64::try_from(adj).unwrap_or(999).clamp(3, 999)
         }
@@ -187,6 +225,52 @@ mod tests {
         check(json!([{"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}, {}]), Qos::Burstable);
     }
 
+    fn whole(resources: Value, containers: Value) -> Pod {
+        serde_json::from_value(json!({"spec": {"resources": resources, "containers": containers}})).unwrap()
+    }
+
+    #[test]
+    fn classes_of_pods_as_a_whole() {
+        let both = json!({"cpu": "1", "memory": "1Gi"});
+        let check = |resources: Value, containers: Value, expect: Qos| {
+            assert_eq!(Qos::of(&whole(resources.clone(), containers)), expect, "{resources}");
+        };
+        check(json!({"limits": {"memory": "64Mi"}}), json!([{}]), Qos::Burstable);
+        check(json!({"limits": both, "requests": both}), json!([{}, {}]), Qos::Guaranteed);
+        check(json!({"limits": both, "requests": {"cpu": "500m"}}), json!([{}]), Qos::Burstable);
+        check(json!({}), json!([{"resources": {"limits": both}}]), Qos::Guaranteed);
+        check(json!({"limits": {}}), json!([{"resources": {"limits": both}}]), Qos::Guaranteed);
+        let mut said = whole(json!({"limits": both}), json!([{}]));
+        said.status = json!({"qosClass": "BestEffort"});
+        assert_eq!(Qos::of(&said), Qos::BestEffort, "the API has said it");
+        said.status = json!({"qosClass": "other"});
+        assert_eq!(Qos::of(&said), Qos::Guaranteed);
+    }
+
+    #[test]
+    fn limits_of_pods_as_a_whole() {
+        let check = |resources: Value, containers: Value, expect: Limits, request: (i64, i64)| {
+            let pod = whole(resources.clone(), containers);
+            assert_eq!(Limits::of_pod(&pod), expect, "{resources}");
+            assert_eq!((pod_cpu_request_milli(&pod), pod_memory_request_bytes(&pod)), request, "{resources}");
+        };
+        let limits = |shares, quota_us, memory_bytes| Limits { shares, quota_us, memory_bytes };
+        let own = || json!([{"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "250m"}}}, {}]);
+        check(json!({"limits": {"memory": "64Mi"}}), json!([{}]), limits(2, 0, 64 << 20), (0, 64 << 20));
+        check(json!({"limits": {"memory": "64Mi"}}), own(), limits(256, 0, 64 << 20), (250, 64 << 20));
+        check(json!({"limits": {"cpu": "2"}}), own(), limits(256, 200_000, 0), (250, 0));
+        check(
+            json!({"limits": {"cpu": "2"}, "requests": {"cpu": "1"}}),
+            own(),
+            limits(1024, 200_000, 0),
+            (1000, 0),
+        );
+        let pod = whole(json!({"limits": {"cpu": "2", "memory": "1Gi"}}), own());
+        let of = |index: usize| Limits::of_container(&pod, &pod.spec.containers[index]);
+        assert_eq!(of(0), limits(256, 100_000, 1 << 30));
+        assert_eq!(of(1), limits(2048, 200_000, 1 << 30));
+    }
+
     #[test]
     fn limits_of_pods() {
         let p = pod(json!([
@@ -195,7 +279,7 @@ mod tests {
         ]));
         let limits = Limits::of_pod(&p);
         assert_eq!(limits, Limits { shares: 768, quota_us: 150_000, memory_bytes: 128 << 20 });
-        let first = Limits::of_container(&p.spec.containers[0].resources);
+        let first = Limits::of_container(&p, &p.spec.containers[0]);
         assert_eq!(first, Limits { shares: 512, quota_us: 50_000, memory_bytes: 64 << 20 });
         let open = pod(json!([{"resources": {"limits": {"cpu": "1"}}}, {}]));
         assert_eq!(Limits::of_pod(&open).quota_us, 0);
@@ -203,11 +287,19 @@ mod tests {
 
     #[test]
     fn oom_scores() {
-        let p = pod(json!([{"resources": {"requests": {"memory": "1Gi"}}}]));
-        let c = &p.spec.containers[0];
-        assert_eq!(oom_score_adj(Qos::Burstable, c, 4 << 30), 750);
-        assert_eq!(oom_score_adj(Qos::Burstable, c, 1 << 30), 3);
-        assert_eq!(oom_score_adj(Qos::Guaranteed, c, 4 << 30), -997);
-        assert_eq!(oom_score_adj(Qos::BestEffort, c, 4 << 30), 1000);
+        let check = |pod: &Pod, capacity: i64, expect: i64| {
+            assert_eq!(oom_score_adj(pod, &pod.spec.containers[0], capacity), expect);
+        };
+        let burstable = pod(json!([{"resources": {"requests": {"memory": "1Gi"}}}]));
+        check(&burstable, 4 << 30, 750);
+        check(&burstable, 1 << 30, 3);
+        check(&pod(json!([{"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}])), 4 << 30, -997);
+        check(&pod(json!([{}])), 4 << 30, 1000);
+        check(&pod(json!([{"resources": {"requests": {"cpu": "1"}}}])), 4 << 30, 999);
+        let shared = whole(
+            json!({"requests": {"memory": "2Gi"}}),
+            json!([{"resources": {"requests": {"memory": "1Gi"}}}, {}]),
+        );
+        check(&shared, 4 << 30, 625);
     }
 }

@@ -49,8 +49,19 @@ pub struct PodSpec {
     pub image_pull_secrets: Vec<LocalReference>,
     pub readiness_gates: Vec<ReadinessGate>,
     pub enable_service_links: Option<bool>,
-    pub overhead: Labels,
+    /// What the pod as a whole asks for (KEP-2837).
     pub resources: Resources,
+    pub host_users: Option<bool>,
+    pub hostname_override: Option<String>,
+    pub os: Option<Os>,
+    pub resource_claims: Vec<LocalReference>,
+}
+
+/// The operating system that the pod is made for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Os {
+    pub name: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -112,8 +123,10 @@ pub struct PodSecurityContext {
     pub run_as_non_root: Option<bool>,
     pub supplemental_groups: Vec<i64>,
     pub fs_group: Option<i64>,
-    pub fs_group_change_policy: Option<String>,
-    pub seccomp_profile: Option<SeccompProfile>,
+    pub seccomp_profile: Option<Profile>,
+    pub app_armor_profile: Option<Profile>,
+    pub se_linux_options: Option<SeLinuxOptions>,
+    pub supplemental_groups_policy: Option<String>,
     pub sysctls: Vec<Sysctl>,
 }
 
@@ -124,12 +137,23 @@ pub struct Sysctl {
     pub value: String,
 }
 
+/// A profile of seccomp or of AppArmor.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct SeccompProfile {
+pub struct Profile {
     #[serde(rename = "type")]
     pub kind: String,
     pub localhost_profile: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct SeLinuxOptions {
+    pub user: String,
+    pub role: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub level: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -146,6 +170,7 @@ pub struct ContainerSpec {
     pub ports: Vec<ContainerPort>,
     pub resources: Resources,
     pub volume_mounts: Vec<VolumeMount>,
+    pub volume_devices: Vec<LocalReference>,
     pub liveness_probe: Option<ProbeSpec>,
     pub readiness_probe: Option<ProbeSpec>,
     pub startup_probe: Option<ProbeSpec>,
@@ -156,8 +181,25 @@ pub struct ContainerSpec {
     pub stdin: bool,
     pub stdin_once: bool,
     pub tty: bool,
-    /// `Always` on an init container makes it a sidecar.
+    /// In place of the pod's; `Always` on an init container makes it a sidecar.
     pub restart_policy: Option<RestartPolicy>,
+    pub restart_policy_rules: Vec<RestartRule>,
+}
+
+/// What to do after some exit codes, whatever the restart policy (KEP-5307).
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RestartRule {
+    pub action: String,
+    pub exit_codes: Option<ExitCodes>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ExitCodes {
+    /// `In` or `NotIn`.
+    pub operator: String,
+    pub values: Vec<i32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -251,6 +293,7 @@ pub struct VolumeMount {
     pub sub_path: String,
     pub sub_path_expr: String,
     pub mount_propagation: Option<String>,
+    pub recursive_read_only: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -263,7 +306,9 @@ pub struct SecurityContext {
     pub read_only_root_filesystem: bool,
     pub allow_privilege_escalation: Option<bool>,
     pub capabilities: Capabilities,
-    pub seccomp_profile: Option<SeccompProfile>,
+    pub seccomp_profile: Option<Profile>,
+    pub app_armor_profile: Option<Profile>,
+    pub se_linux_options: Option<SeLinuxOptions>,
     pub proc_mount: Option<String>,
 }
 
@@ -498,15 +543,16 @@ impl Pod {
 
     /// The hostname inside the pod: its own, cut to what Linux takes.
     pub fn hostname(&self) -> &str {
-        let name =
-            if self.spec.hostname.is_empty() { self.meta.name.as_str() } else { self.spec.hostname.as_str() };
+        let own = [self.spec.hostname.as_str(), self.meta.name.as_str()];
+        let own = own.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        let name = self.spec.hostname_override.as_deref().unwrap_or(own);
         let cut = name.get(..63).unwrap_or(name);
         cut.trim_end_matches(['-', '.'])
     }
 
-    /// `hostname.subdomain.namespace.svc.domain` when the pod has a subdomain.
+    /// `hostname.subdomain.namespace.svc.domain` when the pod has a subdomain and goes by its own hostname.
     pub fn fqdn(&self, domain: &str) -> Option<String> {
-        (!self.spec.subdomain.is_empty()).then(|| {
+        (!self.spec.subdomain.is_empty() && self.spec.hostname_override.is_none()).then(|| {
             format!("{}.{}.{}.svc.{domain}", self.hostname(), self.spec.subdomain, self.meta.namespace)
         })
     }

@@ -4,7 +4,6 @@ use super::container::{Container, Role, State};
 use super::event::ContainerSeen;
 use super::machine::{Cause, Machine, Sandbox};
 use super::quantity::Qos;
-use super::spec::RestartPolicy;
 use super::time::rfc3339;
 use serde_json::{Map, Value, json};
 
@@ -67,12 +66,11 @@ impl Machine {
     }
 
     fn phase_of_containers(&self, terminal: bool) -> &'static str {
-        let policy = self.pod.spec.restart_policy;
         let mut pending = false;
         for init in self.containers.iter().filter(|c| c.role == Role::Init) {
             match init.exit_code() {
                 Some(0) => {}
-                Some(_) if policy == RestartPolicy::Never && !self.initialized => return "Failed",
+                Some(_) if !self.restarts(init) && !self.initialized => return "Failed",
                 _ => pending |= !self.initialized,
             }
         }
@@ -88,13 +86,11 @@ impl Machine {
         if pending || waiting > 0 {
             return "Pending";
         }
-        if running > 0 || policy == RestartPolicy::Always {
-            return "Running";
-        }
-        match policy {
-            _ if succeeded == apps.len() => "Succeeded",
-            RestartPolicy::Never => "Failed",
-            _ => "Running",
+        let goes_on = |c: &&&Container| c.exit_code().is_none() || self.restarts(c);
+        match apps.iter().find(goes_on) {
+            Some(_) => "Running",
+            None if succeeded == apps.len() => "Succeeded",
+            None => "Failed",
         }
     }
 

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::pod::Pod;
 use crate::pod::admit::{Allocatable, Refusal, admit};
 use crate::pod::placement::Place;
+use crate::pod::refuse::{self, Abilities};
 use keelson_api::resource::Resource;
 use keelson_client::views::Partial;
 use std::collections::BTreeMap;
@@ -28,11 +29,12 @@ pub(super) enum Labels {
 
 impl Loop {
     pub(super) fn admit(&self, pod: &Pod, labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
+        refuse::pod(pod, Abilities { app_armor: self.context.machine.app_armor })?;
         let config = &self.context.config;
         let node = Allocatable {
             pods: usize::try_from(config.max_pods).unwrap_or(usize::MAX),
             cpu_milli: self.context.machine.cpu_milli,
-            memory_bytes: self.context.machine.memory_bytes,
+            memory_bytes: self.context.machine.memory_allocatable_bytes(),
         };
         admit(pod, self.alive(), node, Place { name: &config.node_name, labels })
     }

@@ -94,6 +94,8 @@ fn projected(payload: &mut Payload, projected: &Projected, sources: &Sources<'_>
             let mode = mode.unwrap_or(MODE_DEFAULT);
             let file = File { content: token.clone().into_bytes(), mode, private: true };
             put(payload, &source.path, file)?;
+        } else {
+            return Err("a projected source is of a kind that is not served (only configMap, secret, downwardAPI and serviceAccountToken are)".to_owned());
         }
     }
     Ok(())
@@ -203,7 +205,8 @@ mod tests {
             config_maps: [("cm".to_owned(), Arc::new(map))].into(),
             secrets: [("s".to_owned(), Arc::new(secret))].into(),
         };
-        let facts = NodeFacts { host_ips: &[], pod_ips: &[], cpu_milli: 1000, memory_bytes: 1 };
+        let facts =
+            NodeFacts { host_ips: &[], pod_ips: &[], cpu_milli: 1000, memory_bytes: 1, disk_bytes: 1 };
         let want = TokenWant { audience: String::new(), expiration_s: 3607 };
         let tokens = [(want, "tok".to_owned())].into();
         let sources = Sources { pod: &pod, objects: &objects, facts: &facts, tokens: &tokens };
@@ -238,6 +241,17 @@ mod tests {
             json!({"secret": {"secretName": "s", "items": [{"key": "p", "path": "../x"}]}}),
             Err("invalid path: ../x"),
         );
+    }
+
+    #[test]
+    fn projected_ones_that_are_not_served() {
+        let words = "a projected source is of a kind that is not served (only configMap, secret, downwardAPI and serviceAccountToken are)";
+        for source in [
+            json!({"clusterTrustBundle": {"name": "b", "path": "ca.pem", "optional": true}}),
+            json!({"podCertificate": {"signerName": "s/s", "keyType": "ED25519", "credentialBundlePath": "c"}}),
+        ] {
+            check(json!({"projected": {"sources": [{"secret": {"name": "s"}}, source]}}), Err(words));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::owner::{Ownership, give_to_group};
 use super::payload::{Payload, Sources, render};
 use super::{PodDirs, Result, VolumeError, atomic, host_path, mounts};
-use crate::pod::quantity::{memory_bytes, text};
+use crate::pod::quantity::{Limits, text};
 use crate::pod::spec::{Pod, Volume};
 use keelson_api::quantity::Quantity;
 use std::os::unix::fs::PermissionsExt;
@@ -91,10 +91,7 @@ fn size_limit(pod: &Pod, volume: &Volume) -> i64 {
         .and_then(|e| e.size_limit.as_ref())
         .and_then(|v| Quantity::parse(&text(v)).ok())
         .map(|q| q.value());
-    let limits: Option<Vec<i64>> =
-        pod.spec.containers.iter().map(|c| memory_bytes(&c.resources.limits)).collect();
-    let pods = limits.map(|l| l.iter().sum());
-    [own, pods].into_iter().flatten().filter(|v| *v > 0).min().unwrap_or(0)
+    [own, Some(Limits::of_pod(pod).memory_bytes)].into_iter().flatten().filter(|v| *v > 0).min().unwrap_or(0)
 }
 
 fn make_dir(path: &Path, mode: u32) -> Result<()> {
