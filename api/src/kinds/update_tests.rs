@@ -160,6 +160,39 @@ fn pod_status() {
 }
 
 #[test]
+fn pod_status_of_containers_with_a_policy_of_their_own() {
+    let strategy = kind("/v1/pods").strategy;
+    let check = |own: Value, code: i64, allowed: bool| {
+        let mut pod = pod(json!({"restartPolicy": "Never"}));
+        for (field, value) in own.as_object().unwrap() {
+            pod["spec"]["containers"][0][field] = value.clone();
+        }
+        let mut with = |state: Value| {
+            pod["status"] = json!({"containerStatuses": [{"name": "c", "state": state}]});
+            pod.clone()
+        };
+        let (old, new) = (with(json!({"terminated": {"exitCode": code}})), with(json!({"running": {}})));
+        let errors = strategy.validate_subresource_update("status", &new, &old);
+        assert_eq!(texts(&errors).is_empty(), allowed, "{own} {code}");
+    };
+    let rule = |operator: &str| {
+        json!({"restartPolicy": "Never", "restartPolicyRules": [
+            {"action": "Restart", "exitCodes": {"operator": operator, "values": [42]}}]})
+    };
+    for (own, allowed) in [
+        (json!({}), [false, false]),
+        (json!({"restartPolicy": "Always"}), [true, true]),
+        (json!({"restartPolicy": "OnFailure"}), [false, true]),
+        (json!({"restartPolicy": "Never"}), [false, false]),
+        (rule("In"), [false, true]),
+        (rule("NotIn"), [true, false]),
+    ] {
+        check(own.clone(), 0, allowed[0]);
+        check(own, 42, allowed[1]);
+    }
+}
+
+#[test]
 fn binding() {
     let mut bound = pod(json!({}));
     let target = |name: &str| json!({"target": {"kind": "Node", "name": name}, "metadata": {"annotations": {"a": "b"}}});

@@ -14,6 +14,7 @@ pub mod go_value;
 pub mod mount;
 pub mod network;
 pub mod pod_defaults;
+pub mod pod_level;
 pub mod pod_spec;
 pub mod port;
 pub mod probe;

@@ -1,5 +1,6 @@
 //! What a pod's spec gets for what it leaves out, in pods and in templates.
 
+use super::pod_level;
 use super::value::{at, default_empty_to, default_to, flag, list_mut, object_mut, set, text};
 use crate::quantity::Quantity;
 use serde_json::{Value, json};
@@ -28,6 +29,9 @@ pub fn spec(spec: &mut Value) {
     if let Some(overhead) = spec.get_mut("overhead") {
         round_up(overhead);
     }
+    if let Some(whole) = spec.get_mut("resources") {
+        round_up_both(whole);
+    }
 }
 
 /// The defaults of pods that templates do not get.
@@ -51,6 +55,7 @@ pub fn of_a_pod(spec: &mut Value) {
             }
         }
     }
+    pod_level::fill_in(spec);
 }
 
 /// What a template's metadata and spec get; both are always written.
@@ -94,11 +99,7 @@ fn container(container: &mut Value) {
     default_empty_to(container, "terminationMessagePath", "/dev/termination-log");
     default_empty_to(container, "terminationMessagePolicy", "File");
     if let Some(resources) = object_mut(container, "resources") {
-        for field in ["limits", "requests"] {
-            if let Some(list) = resources.get_mut(field) {
-                round_up(list);
-            }
-        }
+        round_up_both(resources);
     }
     for port in list_mut(container, "ports") {
         default_empty_to(port, "protocol", "TCP");
@@ -219,6 +220,14 @@ fn volume(volume: &mut Value) {
                     divisor(item);
                 }
             }
+        }
+    }
+}
+
+fn round_up_both(resources: &mut Value) {
+    for field in ["limits", "requests"] {
+        if let Some(list) = resources.get_mut(field) {
+            round_up(list);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Pod: containers that run together on a node.
 
 mod bind;
+mod disabled;
 mod evict;
 mod label_keys;
 pub mod qos;
@@ -113,6 +114,9 @@ impl Strategy for Pod {
 
     fn prepare_create(&self, object: &mut Value) {
         generation::start(object);
+        if let Some(spec) = object_mut(object, "spec") {
+            disabled::drop(spec);
+        }
         let spec = at(object, "spec");
         let mut status = json!({"phase": "Pending", "qosClass": qos::class(spec)});
         if !list(spec, "schedulingGates").is_empty() {

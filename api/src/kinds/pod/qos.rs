@@ -1,15 +1,15 @@
 //! The quality-of-service class of a pod, by which nodes choose what to evict.
 
 use crate::quantity::Quantity;
+use crate::validation::pod_level;
 use crate::validation::value::{at, entries, list};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// `Guaranteed`, `Burstable` or `BestEffort`, from the cpu and memory that the pod asks for.
 pub fn class(spec: &Value) -> &'static str {
-    let own = at(spec, "resources");
-    if own.is_object() {
-        return of(&[own]);
+    if pod_level::is_set(spec) {
+        return of(&[at(spec, "resources")]);
     }
     let containers = list(spec, "initContainers").iter().chain(list(spec, "containers"));
     of(&containers.map(|container| at(container, "resources")).collect::<Vec<_>>())
@@ -71,5 +71,7 @@ mod tests {
             assert_eq!(class(&json!({"containers": containers})), want, "{containers}");
         }
         assert_eq!(class(&json!({"containers": [{}], "resources": {"limits": {"cpu": "1"}}})), "Burstable");
+        let containers = json!([{"resources": {"requests": both, "limits": both}}]);
+        assert_eq!(class(&json!({"containers": containers, "resources": {}})), "Guaranteed");
     }
 }

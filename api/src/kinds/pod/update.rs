@@ -211,13 +211,11 @@ pub(super) fn status(new: &Value, old: &Value, errors: &mut FieldErrors) {
     let spec = at(old, "spec");
     let restart = text(spec, "restartPolicy");
     for field in ["containerStatuses", "initContainerStatuses"] {
-        let sidecar = |name: &str| {
-            field == "initContainerStatuses"
-                && list(spec, "initContainers")
-                    .iter()
-                    .any(|c| text(c, "name") == name && text(c, "restartPolicy") == "Always")
-        };
-        transitions(list(status, field), list(was, field), restart, sidecar, &path.child(field), errors);
+        let containers =
+            list(spec, if field == "containerStatuses" { "containers" } else { "initContainers" });
+        let may_restart =
+            |name: &str, code: i64| containers.iter().any(|c| text(c, "name") == name && restarts(c, code));
+        transitions(list(status, field), list(was, field), restart, may_restart, &path.child(field), errors);
     }
     addresses(status, "podIPs", &path, errors);
     if let Some(first) = list(status, "hostIPs").first()
@@ -229,12 +227,30 @@ pub(super) fn status(new: &Value, old: &Value, errors: &mut FieldErrors) {
     addresses(status, "hostIPs", &path, errors);
 }
 
+/// Whether the container's own policy or one of its rules lets it run again after `code` (KEP-5307).
+fn restarts(container: &Value, code: i64) -> bool {
+    let by_rule = |rule: &Value| {
+        let codes = at(rule, "exitCodes");
+        let listed = list(codes, "values").iter().any(|value| value.as_i64() == Some(code));
+        match text(codes, "operator") {
+            "In" => listed,
+            "NotIn" => !listed,
+            _ => false,
+        }
+    };
+    match text(container, "restartPolicy") {
+        "Always" => true,
+        "OnFailure" if code != 0 => true,
+        _ => list(container, "restartPolicyRules").iter().any(by_rule),
+    }
+}
+
 /// A container that has ended for good does not run again.
 fn transitions(
     new: &[Value],
     old: &[Value],
     restart: &str,
-    may_restart: impl Fn(&str) -> bool,
+    may_restart: impl Fn(&str, i64) -> bool,
     path: &Path,
     errors: &mut FieldErrors,
 ) {
@@ -243,9 +259,9 @@ fn transitions(
     }
     for (index, before) in old.iter().enumerate() {
         let ended = dig(before, &["state", "terminated"]);
-        let failed = int(ended, "exitCode").unwrap_or_default() != 0;
+        let code = int(ended, "exitCode").unwrap_or_default();
         let name = text(before, "name");
-        if !ended.is_object() || (failed && restart == "OnFailure") || may_restart(name) {
+        if !ended.is_object() || (code != 0 && restart == "OnFailure") || may_restart(name, code) {
             continue;
         }
         for _ in
