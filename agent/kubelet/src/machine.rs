@@ -85,6 +85,31 @@ fn system_uuid(product_uuid: &str, machine_id: &str) -> String {
     if product_uuid.is_empty() { machine_id.to_owned() } else { product_uuid.to_owned() }
 }
 
+/// Bytes of a file system as `df` counts them: what is used and what whoever is not root may still have. Blocks that
+/// are kept for root are neither, and on some disks most of them are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub capacity: u64,
+    pub available: u64,
+}
+
+impl Usage {
+    /// Of the file system that holds `path`.
+    pub fn of(path: &Path) -> std::io::Result<Self> {
+        let stat = nix::sys::statvfs::statvfs(path)?;
+        let unit = stat.fragment_size();
+        Ok(Self::new(stat.blocks(), stat.blocks_free(), stat.blocks_available(), unit))
+    }
+
+    fn new(blocks: u64, free: u64, available: u64, unit: u64) -> Self {
+        let used = blocks.saturating_sub(free);
+        Self {
+            capacity: used.saturating_add(available).saturating_mul(unit),
+            available: available.saturating_mul(unit),
+        }
+    }
+}
+
 fn os_image(os_release: &str) -> String {
     let name = os_release.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="));
     name.map_or_else(|| "Linux".to_owned(), |n| n.trim_matches('"').to_owned())
@@ -102,6 +127,15 @@ mod tests {
         };
         check(1 << 30, 1000, ((1 << 30) - (100 << 20), 900));
         check(1 << 20, 0, (0, 0));
+    }
+
+    #[test]
+    fn blocks_that_are_kept_for_root_are_no_room() {
+        // A quarter is used, and of the free ones most are root's.
+        let usage = Usage::new(1000, 750, 250, 4096);
+        assert_eq!(usage, Usage { capacity: 500 * 4096, available: 250 * 4096 });
+        assert_eq!(Usage::new(10, 20, 5, 1), Usage { capacity: 5, available: 5 });
+        assert!(Usage::of(Path::new("/")).unwrap().capacity > 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::plan::{History, Thresholds, bytes_to_free, used};
 use crate::actions::Context;
 use crate::config::KubeletConfig;
 use crate::cri::{Cri, CriError};
+use crate::machine::Usage;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,14 +12,6 @@ use std::time::Duration;
 
 /// How often the disk is looked at.
 const PERIOD: Duration = Duration::from_secs(300);
-
-/// Bytes of a file system.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Usage {
-    pub(crate) capacity: u64,
-    /// For whoever is not root.
-    pub(crate) available: u64,
-}
 
 /// The disk that holds the images.
 pub(crate) trait Disk: Send + Sync {
@@ -30,9 +23,7 @@ struct Mounted(PathBuf);
 
 impl Disk for Mounted {
     fn usage(&self) -> io::Result<Usage> {
-        let stat = nix::sys::statvfs::statvfs(&self.0)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(stat.fragment_size());
-        Ok(Usage { capacity: bytes(stat.blocks()), available: bytes(stat.blocks_available()) })
+        Usage::of(&self.0)
     }
 }
 

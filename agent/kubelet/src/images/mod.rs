@@ -12,6 +12,6 @@ pub use reference::check;
 pub use report::report;
 
 #[cfg(test)]
-pub(crate) use collect::{Collector, Disk, Rules, Usage};
+pub(crate) use collect::{Collector, Disk, Rules};
 #[cfg(test)]
 pub(crate) use plan::Thresholds;

@@ -2,7 +2,7 @@
 
 use crate::actions::Context;
 use crate::images::report;
-use crate::machine::{MEMORY_RESERVED_BYTES, memory_bytes};
+use crate::machine::{MEMORY_RESERVED_BYTES, Usage, memory_bytes};
 use crate::pod::time::{Now, rfc3339};
 use keelson_api::quantity::Quantity;
 use keelson_proto::cri::{Image, RuntimeCondition, VersionResponse};
@@ -71,9 +71,12 @@ pub(super) async fn observe(context: &Context) -> Observed {
 }
 
 fn disk_pressure(context: &Context) -> bool {
-    let Ok(stat) = nix::sys::statvfs::statvfs(&context.config.root_dir) else { return false };
-    let low = |free: u64, all: u64, percent: u64| all > 0 && free * 100 < all * percent;
-    low(stat.blocks_available(), stat.blocks(), DISK_FREE_PERCENT_MIN)
+    let root = &context.config.root_dir;
+    let (Ok(usage), Ok(stat)) = (Usage::of(root), nix::sys::statvfs::statvfs(root)) else { return false };
+    let low = |free: u64, all: u64, percent: u64| {
+        all > 0 && u128::from(free) * 100 < u128::from(all) * u128::from(percent)
+    };
+    low(usage.available, usage.capacity, DISK_FREE_PERCENT_MIN)
         || low(stat.files_free(), stat.files(), INODES_FREE_PERCENT_MIN)
 }
 

@@ -3,7 +3,8 @@
 use super::image::{BUSYBOX, PAUSE, UNUSED};
 use super::stage::{Stage, eventually};
 use crate::cri::Cri;
-use crate::images::{Collector, Disk, Rules, Thresholds, Usage};
+use crate::images::{Collector, Disk, Rules, Thresholds};
+use crate::machine::Usage;
 use serde_json::{Value, json};
 use std::io;
 
