@@ -44,7 +44,7 @@ fn assert_node_ports(cluster: &TestCluster) {
 }
 
 /// kill -9 of every agent: containers, held connections and services go on without them; the next ones adopt all.
-fn agents_die(name: &str, datapath: &str) {
+fn agents_die(name: &str, datapath: &str, without: Duration) {
     let cluster = TestCluster::up(name, 2, datapath);
     let kubectl = cluster.kubectl(33);
     deploy(&kubectl);
@@ -54,7 +54,7 @@ fn agents_die(name: &str, datapath: &str) {
     let start = traffic::now();
     (1..=2).for_each(|index| kill_agent(&cluster, index));
     assert_node_ports(&cluster);
-    std::thread::sleep(traffic::without_agent());
+    std::thread::sleep(without);
     assert_node_ports(&cluster);
     assert_untouched(&kubectl, &before);
     (1..=2).for_each(|index| cluster.start_agent(index).unwrap());
@@ -73,12 +73,12 @@ fn agents_die(name: &str, datapath: &str) {
 
 #[test]
 fn the_agents() {
-    agents_die("agent-kill", "ebpf");
+    agents_die("agent-kill", "ebpf", Duration::from_secs(60));
 }
 
 #[test]
 fn the_agents_with_iptables() {
-    agents_die("agent-kill-ipt", "iptables");
+    agents_die("agent-kill-ipt", "iptables", Duration::from_secs(10));
 }
 
 /// Nothing of any pod is on the node.

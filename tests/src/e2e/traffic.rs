@@ -127,9 +127,3 @@ pub fn assert_unbroken(kubectl: &Kubectl, start: u64) {
         }
     }
 }
-
-/// How long a node is left without its agent: `KEELSON_TEST_WITHOUT_AGENT_S`, or what a test run has time for.
-pub fn without_agent() -> Duration {
-    let set = std::env::var("KEELSON_TEST_WITHOUT_AGENT_S").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs(set.unwrap_or(10))
-}

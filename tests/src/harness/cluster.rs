@@ -3,6 +3,7 @@
 use super::kubectl::Kubectl;
 use super::leftovers::Belongings;
 use super::machine::Machine;
+use super::net::in_host;
 use super::turn::{Turn, turn};
 use std::hash::BuildHasher;
 use std::path::PathBuf;
@@ -17,8 +18,20 @@ pub struct TestCluster {
 
 impl TestCluster {
     /// Brings up `nodes` nodes; `name` makes the state folder, `datapath` is `auto`, `ebpf` or `iptables`.
+    ///
+    /// Where it is not iptables, it is eBPF: its programs are there, and the nodes' kernels forward nothing by
+    /// themselves, so that no test can pass by another way.
     pub fn up(name: &str, nodes: usize, datapath: &str) -> Self {
-        Self::begin(name, nodes, datapath, Cluster::up)
+        let up = Self::begin(name, nodes, datapath, Cluster::up);
+        if datapath != "iptables" {
+            let known = Belongings::of(&up.names).bpf_objects();
+            assert!(known > 10, "{datapath} chose eBPF, whose programs, maps and links are pinned: {known}");
+            for index in 1..=nodes {
+                in_host(&up, &format!("node{index}"), "iptables", &["-P", "FORWARD", "DROP"])
+                    .expect("the node's kernel forwards nothing");
+            }
+        }
+        up
     }
 
     /// Only the folder and the network, of a server and so many nodes: the test starts what is to run.
@@ -84,10 +97,6 @@ impl TestCluster {
             assert!(belongings.bpf_objects() > known + 10, "a machine's programs, maps and links are known");
         }
         drop(machines);
-        if self.cluster.spec.datapath == "ebpf" {
-            let known = belongings.bpf_objects();
-            assert!(known > 10, "its programs, maps and links are known: {known}");
-        }
         self.cluster.down().expect("the cluster goes down");
         belongings.assert_gone(&self.cluster.names);
     }

@@ -2,6 +2,7 @@
 
 use super::{MINUTE, expect, field, ready};
 use crate::harness::{TestCluster, eventually};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// The second, third and fourth start wait 10, 20 and 40 seconds (the first restart is at once).
@@ -85,8 +86,39 @@ spec:
 "#,
     );
     ready(kubectl, "stubborn");
+    let mut logs = kubectl.command(&["logs", "-f", "stubborn"]);
+    let logs = logs.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     kubectl.run(&["delete", "pod/stubborn", "--timeout=30s"]);
     let took = start.elapsed().as_secs_f64();
+    let heard = logs.wait_with_output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&heard), "asked\n", "SIGTERM comes first, and once");
     assert!((2.5..8.0).contains(&took), "SIGTERM, three seconds, SIGKILL: {took:.1} s");
+}
+
+pub(super) fn deadline(cluster: &TestCluster) {
+    let kubectl = &cluster.kubectl(33);
+    kubectl.apply(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: { name: late }
+spec:
+  activeDeadlineSeconds: 3
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: c
+      image: keelson.dev/busybox:1
+      command: [sleep, "3600"]
+"#,
+    );
+    ready(kubectl, "late");
+    let took = expect(kubectl, "pod/late", ".status.phase", "Failed", MINUTE).as_secs_f64();
+    assert!(took < 15.0, "three seconds, and one of grace: {took:.1} s");
+    assert_eq!(field(kubectl, "pod/late", ".status.reason").unwrap(), "DeadlineExceeded");
+    let message = field(kubectl, "pod/late", ".status.message").unwrap();
+    assert_eq!(message, "Pod was active on the node longer than the specified deadline");
+    let state = field(kubectl, "pod/late", ".status.containerStatuses[0].state.terminated.exitCode").unwrap();
+    assert_eq!(state, "137", "no container of it is left");
+    kubectl.run(&["delete", "pod/late", "--timeout=30s"]);
 }

@@ -1,8 +1,19 @@
 //! Probes: who is not ready gets no traffic, who is not alive is started again.
 
 use super::{MINUTE, expect, ready};
-use crate::harness::{TestCluster, eventually};
+use crate::harness::{TestCluster, eventually, in_host};
 use std::time::{Duration, Instant};
+
+/// The probe's period: how late it may look.
+const PROBED_EVERY: Duration = Duration::from_secs(1);
+/// From the failure of the probe on.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the node's DNS server says of a name now: addresses, a line each.
+fn resolve(cluster: &TestCluster, name: &str) -> String {
+    let asked = ["+short", "+tries=1", "+time=2", "@10.96.0.10", name];
+    in_host(cluster, "node1", "dig", &asked).expect("the DNS server answers")
+}
 
 pub(super) fn readiness(cluster: &TestCluster) {
     let kubectl = &cluster.kubectl(33);
@@ -32,25 +43,32 @@ spec:
 "#,
     );
     ready(kubectl, "fragile");
-    let resolve =
-        || kubectl.try_run(&["exec", "fragile", "--", "nslookup", "fragile.default.svc.cluster.local"]);
-    eventually("the name", MINUTE, || if resolve().code == 0 { Ok(()) } else { Err(resolve().stdout) });
-    kubectl.run(&["exec", "fragile", "--", "rm", "/tmp/ok"]);
+    let address = || resolve(cluster, "fragile.default.svc.cluster.local");
+    eventually(
+        "the name",
+        MINUTE,
+        || {
+            if address().is_empty() { Err("no address".to_owned()) } else { Ok(()) }
+        },
+    );
     let start = Instant::now();
-    eventually("no name", MINUTE, || {
-        let output = resolve();
-        if output.stdout.contains("NXDOMAIN") { Ok(()) } else { Err(output.stdout) }
-    });
-    // The probe's period, the change, and what kubectl and nslookup take.
-    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    let slices = kubectl.run(&[
-        "get",
-        "endpointslices",
-        "-l",
-        "kubernetes.io/service-name=fragile",
-        "-o=jsonpath={.items[*].endpoints[*].conditions.ready}",
-    ]);
-    assert_eq!(slices.trim(), "false");
+    kubectl.run(&["exec", "fragile", "--", "rm", "/tmp/ok"]);
+    let path = "-o=jsonpath={.items[*].endpoints[*].conditions.ready}";
+    let slice = ["get", "endpointslices", "-l", "kubernetes.io/service-name=fragile", path];
+    let (mut slice_after, mut dns_after) = (None, None);
+    while (slice_after.is_none() || dns_after.is_none()) && start.elapsed() < LEAVES_WITHIN * 4 {
+        if dns_after.is_none() && address().is_empty() {
+            dns_after = Some(start.elapsed());
+        }
+        if slice_after.is_none() && kubectl.run(&slice) == "false" {
+            slice_after = Some(start.elapsed());
+        }
+    }
+    let after = [slice_after, dns_after];
+    assert!(
+        after.iter().all(|after| after.is_some_and(|after| after < PROBED_EVERY + LEAVES_WITHIN)),
+        "the endpoint left slice and DNS after {after:?}"
+    );
     kubectl.run(&["delete", "pod/fragile", "service/fragile", "--timeout=30s"]);
 }
 
