@@ -228,6 +228,43 @@ fn restart_policies() {
 }
 
 #[test]
+fn containers_with_restart_policies_of_their_own() {
+    let check = |policy: &str, own: Value, code: i32, phase: &str| {
+        let mut container = json!({"name": "a"});
+        container.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        let mut s = Script::up(json!({"restartPolicy": policy, "containers": [container]}));
+        s.sandboxed(&["start a 0"]);
+        s.started("a", 0, &[]);
+        let again: &[&str] = if phase == "Running" { &["start a 1"] } else { &["stop sandbox s0"] };
+        s.exited("a", 0, code, again);
+        s.shows("/phase", json!(phase));
+    };
+    let rule = json!({"restartPolicy": "Never", "restartPolicyRules": [
+        {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]});
+    check("Never", json!({"restartPolicy": "Always"}), 0, "Running");
+    check("Always", json!({"restartPolicy": "Never"}), 0, "Succeeded");
+    check("Always", json!({"restartPolicy": "Never"}), 1, "Failed");
+    check("Always", rule.clone(), 42, "Running");
+    check("Always", rule, 41, "Failed");
+}
+
+#[test]
+fn sandboxes_that_cannot_be_made_say_why() {
+    for (reason, words) in [
+        ("FailedCreatePodSandBox", "Failed to create pod sandbox: no"),
+        ("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: no"),
+    ] {
+        let mut machine = Script::up(json!({"containers": [{"name": "a"}]})).machine;
+        let event = PodEvent::SandboxCreated(Err(Failure::new(reason, "no")));
+        let commands = machine.step(event, Now { mono: 0, wall: WALL });
+        let said = commands.iter().any(
+            |c| matches!(c, Command::Record { reason: r, message, .. } if *r == reason && message == words),
+        );
+        assert!(said, "{commands:?}");
+    }
+}
+
+#[test]
 fn init_containers_and_sidecars() {
     let mut s = Script::up(json!({
         "initContainers": [{"name": "i"}, {"name": "side", "restartPolicy": "Always"}, {"name": "j"}],
