@@ -5,6 +5,7 @@ mod logs;
 mod probes;
 mod resources;
 mod terminal;
+mod tunnels;
 mod volumes;
 
 use super::app::MINUTE;
@@ -32,7 +33,7 @@ fn ready(kubectl: &Kubectl, pod: &str) {
 /// A rule's name and its check.
 type Rule = (&'static str, fn(&TestCluster));
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 16] = [
     ("variables come from where they should", volumes::environment),
     ("an edited ConfigMap reaches a running pod", volumes::config_map),
     ("secrets, tokens, labels, empty and host folders are mounted and kept fresh", volumes::every_kind),
@@ -45,6 +46,9 @@ const RULES: [Rule; 13] = [
     ("logs are followed", logs::follow),
     ("input reaches a command and ends", terminal::streams),
     ("a terminal is a terminal", terminal::interactive),
+    ("what is attached to hears and is heard", tunnels::attach),
+    ("a pod's port is reached from far away", tunnels::port_forward),
+    ("a pod ends at its deadline", lifecycle::deadline),
     ("many pods at once", many),
 ];
 
