@@ -96,9 +96,6 @@ pub fn in_cgroup(namespace: &Namespace, cgroup: &Cgroup, protocol: &str, to: &st
 fn child() {
     let Ok(task) = std::env::var("KEELSON_PROBE") else { return };
     let (protocol, to) = task.split_once(' ').unwrap();
-    if protocol == "connect-time" {
-        return println!("PROBE {}", connect_times(to));
-    }
     let to: SocketAddr = to.parse().unwrap();
     let line = match protocol {
         "tcp" => ask_tcp(to).map(|(text, peer)| format!("{text}, peer {peer}")),
@@ -107,33 +104,6 @@ fn child() {
         other => panic!("unknown probe {other}"),
     };
     println!("PROBE {}", line.unwrap_or_else(|error| error));
-}
-
-/// The times of a connect() to the first and to the second address, in turn.
-fn connect_times(both: &str) -> String {
-    let to: Vec<SocketAddr> = both.split(' ').map(|address| address.parse().unwrap()).collect();
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..1_000 {
-        for (to, times) in to.iter().zip(&mut times) {
-            let begun = std::time::Instant::now();
-            drop(TcpStream::connect(to).unwrap());
-            times.push(begun.elapsed());
-        }
-    }
-    let [direct, service] = times.map(|mut times| {
-        times.sort();
-        (times[times.len() / 2], times[times.len() * 99 / 100])
-    });
-    format!("connect, median and p99: direct {direct:?}, ClusterIP {service:?}")
-}
-
-/// Listens and takes nobody up: connections stand in the kernel's queue.
-pub fn listen(namespace: &Namespace, port: u16) -> TcpListener {
-    let any = SocketAddr::from(([0, 0, 0, 0], port));
-    let listener = namespace.run(move || TcpListener::bind(any).unwrap());
-    // SAFETY: a second call on a listening socket only makes its queue longer.
-    assert_eq!(unsafe { libc::listen(std::os::fd::AsRawFd::as_raw_fd(&listener), 4_096) }, 0);
-    listener
 }
 
 fn ask_udp_connected(to: SocketAddr) -> Result<String, String> {

@@ -462,15 +462,3 @@ fn the_tunnel_takes_packets_from_nodes_only() {
     let drops = cluster.nodes[0].status().drops;
     assert_eq!(drops["tunnel"], 1, "{drops:?}");
 }
-
-/// Prints what a connect() through a ClusterIP costs beside a direct one; it holds no number.
-#[test]
-fn what_connect_costs() {
-    let cluster = Cluster::new(1, Mode::Ebpf);
-    let (a, b) = (cluster.pod(0, "a"), cluster.pod(0, "b"));
-    let at_b = format!("{}:5050", b.ip);
-    cluster.set_services(&[("web", "10.96.1.1", 30_080, &[&at_b])]);
-    let _listener = probe::listen(&b.namespace, 5050);
-    let both = format!("{at_b} 10.96.1.1:80");
-    println!("{}", probe::in_cgroup(&a.namespace, &cluster.nodes[0].cgroup, "connect-time", &both));
-}

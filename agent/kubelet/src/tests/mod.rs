@@ -5,7 +5,6 @@ mod container;
 mod image;
 mod images;
 mod lifecycle;
-mod pace;
 mod probes;
 mod restart;
 mod runtime;
