@@ -1,7 +1,6 @@
 //! Debian's 6.12 kernel with the cgroup v2 tree alone, in an emulated machine: a node by `keelson up`, and one pod
 //! that is limited and finds the API by its name.
 
-use crate::harness::turn;
 use std::time::Duration;
 use xtask::setup::find_kubectls;
 use xtask::vm::{Kernel, Machine, tail};
@@ -12,9 +11,9 @@ const LIMIT: Duration = Duration::from_secs(360);
 
 const SCENARIO: &str = include_str!("vm.sh");
 
+/// Takes no turn: the machine is one thread, has no cluster of this machine's, and may take its time.
 #[test]
 fn one_pod_on_another_kernel_with_cgroup_v2_alone() {
-    let _turn = turn();
     let kernel = Kernel::cloud("6.12").expect("Debian's kernel is there");
     let console = machine(kernel).run(LIMIT).expect("the machine runs");
     // Shown when one of these is not as it should be.

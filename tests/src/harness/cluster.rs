@@ -7,13 +7,14 @@ use super::net::in_host;
 use super::turn::{Turn, turn};
 use std::hash::BuildHasher;
 use std::path::PathBuf;
+use std::time::Duration;
 use xtask::cluster::{Cluster, Spec};
 use xtask::{images, repo};
 
 /// A cluster that is gone when it is dropped; on a clean end the machine is looked over.
 pub struct TestCluster {
     cluster: Cluster,
-    _turn: Turn,
+    turn: Turn,
 }
 
 impl TestCluster {
@@ -57,13 +58,18 @@ impl TestCluster {
         let spec =
             Spec { state, nodes, datapath: datapath.to_owned(), program, images: archives, verbose: false };
         match make(spec.clone()) {
-            Ok(cluster) => Self { cluster, _turn: turn },
+            Ok(cluster) => Self { cluster, turn },
             Err(error) => {
                 show_logs(&spec.state);
                 let _ = xtask::cluster::down(&spec.state);
                 panic!("the cluster does not come up: {error:#}");
             }
         }
+    }
+
+    /// Leaves the cluster alone for at least so long, while other tests have their turn.
+    pub fn rest(&mut self, time: Duration) {
+        self.turn.rest(time);
     }
 
     /// kubectl 1.`minor` as administrator.

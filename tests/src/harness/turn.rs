@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 /// One cluster at a time: two cores do not carry two without changing what is measured in time limits.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -15,8 +15,17 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// The right to make clusters, until it is dropped. Says then how long it was used: so it shows where the minutes go.
 pub struct Turn {
     begin: Instant,
-    _folder: Flock<File>,
-    _test: MutexGuard<'static, ()>,
+    _folder: Arc<Flock<File>>,
+    test: Option<MutexGuard<'static, ()>>,
+}
+
+impl Turn {
+    /// Does nothing for at least so long, while other tests of this run may have clusters.
+    pub fn rest(&mut self, time: Duration) {
+        self.test = None;
+        std::thread::sleep(time);
+        self.test = Some(mine());
+    }
 }
 
 impl Drop for Turn {
@@ -30,9 +39,23 @@ impl Drop for Turn {
 
 /// Waits until no other test, of this process or of another run of this checkout, has a cluster.
 pub fn turn() -> Turn {
-    let test = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = lock(&folder_of_tests());
-    Turn { begin: Instant::now(), _folder: folder, _test: test }
+    let test = mine();
+    Turn { begin: Instant::now(), _folder: folder(), test: Some(test) }
+}
+
+/// The lock of this run: one for all of its tests, some of which may rest.
+fn folder() -> Arc<Flock<File>> {
+    static HELD: Mutex<Weak<Flock<File>>> = Mutex::new(Weak::new());
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    held.upgrade().unwrap_or_else(|| {
+        let folder = Arc::new(lock(&folder_of_tests()));
+        *held = Arc::downgrade(&folder);
+        folder
+    })
+}
+
+fn mine() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Locks a folder, which is made when it is missing. The lock ends with its holder, however that ends.
@@ -72,7 +95,6 @@ fn say(text: &str) {
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
-    use std::time::Duration;
 
     /// Who comes second waits, also when the first one takes the folder away.
     #[test]
