@@ -31,6 +31,14 @@ pub fn deploy(kubectl: &Kubectl) {
     }
 }
 
+/// Asserts that the backends are on so many different nodes.
+pub fn assert_on_nodes(kubectl: &Kubectl, wanted: usize) {
+    let path = "-o=jsonpath={.items[*].spec.nodeName}";
+    let nodes = kubectl.run(&["-n", "sample", "get", "pods", "-l", "app=backend", path]);
+    let used: BTreeSet<_> = nodes.split_whitespace().collect();
+    assert_eq!(used.len(), wanted, "the backends are spread over the nodes: {nodes}");
+}
+
 /// Starts the pod `shell` beside the app.
 pub fn start_shell(kubectl: &Kubectl) {
     kubectl.apply(SHELL);

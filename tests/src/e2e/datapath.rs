@@ -1,12 +1,12 @@
 //! It is eBPF: nothing of the kernel's own packet machinery carries pods, and every packet is counted. Where it is not
 //! eBPF, the same works by iptables.
 
-use super::app::{MINUTE, assert_spread, deploy};
+use super::app::{MINUTE, assert_on_nodes, assert_spread, deploy};
 use crate::harness::{
     Kubectl, TestCluster, call_from_node, eventually, hook_counts, in_host, outer_packets, send_datagrams,
     serve_echo,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -238,10 +238,7 @@ fn three_nodes_by_iptables() {
     let cluster = TestCluster::up("iptables3", 3, "iptables");
     let kubectl = cluster.kubectl(33);
     deploy(&kubectl);
-    let path = "-o=jsonpath={.items[*].spec.nodeName}";
-    let nodes = kubectl.run(&["-n", "sample", "get", "pods", "-l", "app=backend", path]);
-    let used: BTreeSet<_> = nodes.split_whitespace().collect();
-    assert_eq!(used.len(), 3, "the backends are spread over the nodes: {nodes}");
+    assert_on_nodes(&kubectl, 3);
     for index in 1..=3 {
         assert_spread(&cluster, index, 3);
         let rules = in_host(&cluster, &format!("node{index}"), "iptables-save", &["-t", "nat"]).unwrap();

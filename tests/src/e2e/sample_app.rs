@@ -1,8 +1,7 @@
 //! The sample app, as the README's tour has it: applied, rolled, scaled, looked into, and reached from outside.
 
-use super::app::{MINUTE, assert_spread, deploy, page, start_shell};
+use super::app::{MINUTE, assert_on_nodes, assert_spread, deploy, page, start_shell};
 use crate::harness::{Kubectl, TestCluster, eventually};
-use std::collections::BTreeSet;
 
 /// What one does with an app, by one version of kubectl.
 fn tour(cluster: &TestCluster, minor: u32) {
@@ -87,10 +86,7 @@ fn three_nodes() {
     let cluster = TestCluster::up("sample3", 3, "auto");
     let kubectl = cluster.kubectl(33);
     deploy(&kubectl);
-    let path = "-o=jsonpath={.items[*].spec.nodeName}";
-    let nodes = kubectl.run(&["-n", "sample", "get", "pods", "-l", "app=backend", path]);
-    let used: BTreeSet<_> = nodes.split_whitespace().collect();
-    assert_eq!(used.len(), 3, "the backends are spread over the nodes: {nodes}");
+    assert_on_nodes(&kubectl, 3);
     for node in 1..=3 {
         assert_spread(&cluster, node, 3);
     }
