@@ -76,6 +76,11 @@ impl Store {
         self.view.revision()
     }
 
+    /// The last revision that readers of the kind may have seen; for a moment it may be later than that of all.
+    pub fn revision_of(&self, kind: &str) -> u64 {
+        self.view.revision_of(&self.view.kind(kind))
+    }
+
     /// The object as it is now.
     pub fn get(&self, kind: &str, key: &str) -> Option<Stored> {
         self.view.entry(kind, key).map(|entry| entry.stored.clone())
@@ -95,12 +100,7 @@ impl Store {
 
     /// Follows the kind's objects whose key starts with `prefix`, from the first event after revision `after`.
     pub fn watch(&self, kind: &str, prefix: &str, after: u64) -> Result<Watcher, HistoryError> {
-        let current = self.view.revision();
-        if after > current {
-            return Err(HistoryError::Future { current });
-        }
-        let kind = self.view.kind(kind);
-        kind.check_kept(after)?;
+        let kind = self.view.kind_at(kind, after)?;
         Ok(Watcher::new(self.view.clone(), kind, prefix, after))
     }
 

@@ -173,14 +173,26 @@ impl View {
         }
     }
 
-    /// The kind's objects as they were at `revision`.
-    pub fn tree_at(&self, kind: &str, revision: u64) -> Result<Tree, HistoryError> {
-        let current = self.revision();
-        if revision > current {
+    /// The last revision that readers of the kind may have seen. One write shows kind after kind and then the
+    /// revision of all: until then a kind is ahead of it.
+    pub fn revision_of(&self, kind: &Kind) -> u64 {
+        self.revision().max(kind.current().last)
+    }
+
+    /// The kind, if its history from `after` on can be had.
+    pub fn kind_at(&self, kind: &str, after: u64) -> Result<Arc<Kind>, HistoryError> {
+        let kind = self.kind(kind);
+        let current = self.revision_of(&kind);
+        if after > current {
             return Err(HistoryError::Future { current });
         }
-        let kind = self.kind(kind);
-        kind.check_kept(revision)?;
+        kind.check_kept(after)?;
+        Ok(kind)
+    }
+
+    /// The kind's objects as they were at `revision`.
+    pub fn tree_at(&self, kind: &str, revision: u64) -> Result<Tree, HistoryError> {
+        let kind = self.kind_at(kind, revision)?;
         if let Some(tree) = kind.rewind(revision) {
             return Ok(tree);
         }
@@ -319,5 +331,24 @@ fn undo(tree: &mut Tree, event: &Event) {
         None => {
             tree.remove(&event.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_can_be_watched_before_the_revision_of_all_is_shown() {
+        let view = View::new(16, 1 << 20);
+        let (ahead, behind) = (view.kind("ahead"), view.kind("behind"));
+        ahead.publish(&Tree::default(), 7, &[]);
+        assert_eq!((view.revision(), view.snapshot("ahead").0), (0, 7));
+        assert!(view.kind_at("ahead", 7).is_ok() && view.tree_at("ahead", 7).is_ok());
+        assert_eq!(view.kind_at("ahead", 8).err(), Some(HistoryError::Future { current: 7 }));
+        assert_eq!(view.kind_at("behind", 7).err(), Some(HistoryError::Future { current: 0 }));
+        assert_eq!(view.revision_of(&behind), 0);
+        view.advance(7);
+        assert!(view.kind_at("behind", 7).is_ok());
     }
 }

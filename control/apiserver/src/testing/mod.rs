@@ -236,7 +236,11 @@ impl Watch {
                 return Some(serde_json::from_slice(&line).unwrap());
             }
             let wait = Duration::from_secs(20);
-            let chunk = tokio::time::timeout(wait, self.body.next()).await.expect("an event in time")?;
+            let Some(chunk) = tokio::time::timeout(wait, self.body.next()).await.expect("an event in time")
+            else {
+                assert!(self.rest.is_empty(), "{}: {}", self.code, String::from_utf8_lossy(&self.rest));
+                return None;
+            };
             self.rest.extend_from_slice(&chunk.unwrap());
         }
     }

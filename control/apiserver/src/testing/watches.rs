@@ -174,6 +174,7 @@ async fn many_watchers_see_every_event_once_and_in_order() {
             tokio::spawn(async move {
                 let query = if i % 2 == 0 { "" } else { "&labelSelector=on%3Dyes" };
                 let mut watch = server.watch(&format!("{MAPS}?watch=1{query}")).await;
+                assert_eq!(watch.code, 200);
                 for n in 0..100 {
                     assert_eq!(watch.brief().await, format!("ADDED m{n:03}"));
                 }

@@ -16,7 +16,7 @@ pub fn get(ctx: &Context<'_>) -> Result<Reply, Status> {
     if let Some(text) = query::first(ctx.query, "resourceVersion") {
         // A single member serves its latest state, which is fresher than any version it has ever shown.
         let asked = options::resource_version(&text)?.unwrap_or(0);
-        let current = ctx.core.store.revision();
+        let current = ctx.core.store.revision_of(&ctx.served.store_kind);
         if asked > current {
             return Err(storage::too_large_version(asked, current));
         }

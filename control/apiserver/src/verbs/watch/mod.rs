@@ -96,7 +96,7 @@ struct Start {
 fn start(store: &Store, served: &Served, prefix: &str, options: &ListOptions) -> Result<Start, Status> {
     let kind = &*served.store_kind;
     let asked = options.resource_version.unwrap_or(0);
-    let current = store.revision();
+    let current = store.revision_of(kind);
     if asked > current {
         return Err(storage::too_large_version(asked, current));
     }
