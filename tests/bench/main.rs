@@ -42,6 +42,10 @@ enum Bench {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if matches!(arguments.bench, Bench::Api) {
+        // Before there are threads, which would stay where they are.
+        api::enter(&arguments.state)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let state = arguments.state.as_path();
     let figures = match arguments.bench {

@@ -1,5 +1,5 @@
-//! Events to many watchers: what a delivery costs the server, and how long after the call that made the event it
-//! is read.
+//! Events to many watchers: what a delivery costs the server, above what the same writes cost when nobody watches,
+//! and how long after the call that made the event it is read.
 
 use super::{COLLECTION, Load, call, config_map};
 use crate::cpu::used_us;
@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 pub const WATCHERS: usize = 200;
 /// How long the last event may take to reach the last watcher.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// From the names of a plan's objects to those of its control.
+const CONTROL: usize = 500_000;
 
 /// How events come.
 #[derive(Clone, Copy)]
@@ -39,8 +42,9 @@ struct Read {
     delays: Mutex<Vec<Duration>>,
 }
 
-/// Runs one plan with 200 watchers, spread over `clients`.
+/// Runs one plan with 200 watchers, spread over `clients`, after the control: the same writes without them.
 pub async fn run(load: &Load, clients: &[Client], plan: Plan) -> Result<Value> {
+    let control = unwatched(load, Plan { first: plan.first + CONTROL, ..plan }).await?;
     eprintln!("watch: {WATCHERS} watchers on {} connections x {} events", clients.len(), plan.events);
     let read = Arc::new(Read {
         frames: AtomicUsize::new(0),
@@ -62,17 +66,10 @@ pub async fn run(load: &Load, clients: &[Client], plan: Plan) -> Result<Value> {
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (cpu, start) = (used_us(load.pid)?, Instant::now());
-    let mut calls = Vec::with_capacity(plan.events);
-    for event in 0..plan.events {
-        let begin = Instant::now();
+    let calls = write(load, plan, |event| {
         read.begun[event].store(read.start.elapsed().as_nanos() as u64, Ordering::Release);
-        let body = config_map(plan.first + event);
-        call(&load.clients[0], Method::POST, COLLECTION, "application/json", body).await?;
-        calls.push(begin.elapsed());
-        if !plan.pause.is_zero() {
-            tokio::time::sleep(plan.pause).await;
-        }
-    }
+    })
+    .await?;
     let wanted = (WATCHERS * plan.events) as u64;
     while read.events.load(Ordering::Acquire) < wanted {
         anyhow::ensure!(start.elapsed() < PATIENCE, "watch events are missing");
@@ -85,13 +82,39 @@ pub async fn run(load: &Load, clients: &[Client], plan: Plan) -> Result<Value> {
     Ok(json!({
         "watchers": WATCHERS,
         "connections": clients.len().min(WATCHERS),
-        "server_cpu_us_per_delivery": cpu as f64 / wanted as f64,
+        "server_cpu_us_per_delivery": cpu.saturating_sub(control) as f64 / wanted as f64,
+        "with_the_writes_us": cpu as f64 / wanted as f64,
+        "unwatched_write_us": control as f64 / plan.events as f64,
         "deliveries": wanted,
         "deliveries_per_s": (wanted as f64 / wall.as_secs_f64()).round(),
         "events_per_read": wanted as f64 / read.frames.load(Ordering::Relaxed) as f64,
         "call": percentiles(calls),
         "begin_of_call_to_read": percentiles(delays),
     }))
+}
+
+/// What the writes of a plan cost the server when nobody watches, in microseconds of CPU.
+async fn unwatched(load: &Load, plan: Plan) -> Result<u64> {
+    eprintln!("no watchers x {} events", plan.events);
+    let cpu = used_us(load.pid)?;
+    write(load, plan, |_| ()).await?;
+    Ok(used_us(load.pid)? - cpu)
+}
+
+/// Makes the events of a plan, one call after the other; how long each took.
+async fn write(load: &Load, plan: Plan, begins: impl Fn(usize)) -> Result<Vec<Duration>> {
+    let mut calls = Vec::with_capacity(plan.events);
+    for event in 0..plan.events {
+        let begin = Instant::now();
+        begins(event);
+        let body = config_map(plan.first + event);
+        call(&load.clients[0], Method::POST, COLLECTION, "application/json", body).await?;
+        calls.push(begin.elapsed());
+        if !plan.pause.is_zero() {
+            tokio::time::sleep(plan.pause).await;
+        }
+    }
+    Ok(calls)
 }
 
 /// Reads a watch: its events come in order, so the n-th one read is the n-th one written.
