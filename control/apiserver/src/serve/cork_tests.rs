@@ -1,7 +1,6 @@
 //! Cases of the cork: what goes out together, what does not wait, and peers that are slow or gone.
 
 use super::*;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
@@ -108,46 +107,36 @@ async fn a_turn_is_one_write() {
     }
 }
 
-#[tokio::test]
+/// One worker, as it runs a task that was woken before those that wait already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn streams_that_were_woken_together_write_together() {
     const STREAMS: usize = 20;
-    let (corked, cork) = cork(Slow::new(usize::MAX));
-    let corked = Arc::new(tokio::sync::Mutex::new(corked));
+    let (mut corked, cork) = cork(Slow::new(usize::MAX));
+    let event = Arc::new(Notify::new());
     // Each stream of a connection is a task; it hands its frame over and wakes the connection, as HTTP/2 does.
-    let (event, handed) = (Arc::new(Notify::new()), Arc::new((Notify::new(), AtomicUsize::new(0))));
-    let waiting: Vec<_> = (0..STREAMS)
-        .map(|_| {
-            let (event, handed) = (Arc::clone(&event), Arc::clone(&handed));
-            let woken = Arc::clone(&event).notified_owned();
-            drop(event);
-            tokio::spawn(async move {
-                woken.await;
-                handed.1.fetch_add(1, Ordering::Relaxed);
-                handed.0.notify_one();
-            })
-        })
-        .collect();
-    tokio::task::yield_now().await;
-    event.notify_waiters();
-    let mut written = 0;
-    cork.run(async {
-        while written < STREAMS {
-            handed.0.notified().await;
-            for _ in 0..handed.1.swap(0, Ordering::Relaxed) {
-                corked.lock().await.write_all(&[7; 100]).await.unwrap();
-                written += 1;
-            }
-        }
-        // As a connection that stays open.
-        tokio::task::yield_now().await;
-        tokio::task::yield_now().await;
-    })
-    .await;
-    for stream in waiting {
-        stream.await.unwrap();
+    let (hand_over, mut handed) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..STREAMS {
+        let (woken, hand_over) = (Arc::clone(&event).notified_owned(), hand_over.clone());
+        tokio::spawn(async move {
+            woken.await;
+            hand_over.send([7; 100]).unwrap();
+        });
     }
-    let writes: Vec<_> = cork.0.lock().writes.iter().map(Vec::len).collect();
-    assert_eq!(writes, [100 * STREAMS]);
+    let connection = tokio::spawn(async move {
+        cork.run(async {
+            for _ in 0..STREAMS {
+                corked.write_all(&handed.recv().await.unwrap()).await.unwrap();
+            }
+            // It stays open for as long as it would wait.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+        })
+        .await;
+        let stream = cork.0.lock();
+        stream.writes.iter().map(Vec::len).collect::<Vec<_>>()
+    });
+    tokio::spawn(async move { event.notify_waiters() });
+    assert_eq!(connection.await.unwrap(), [100 * STREAMS]);
 }
 
 /// Both ends of a connection with TLS over a pipe of `room` bytes.
