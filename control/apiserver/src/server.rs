@@ -9,6 +9,7 @@ use crate::serve::tls::ServerCertificate;
 use crate::services::{Allocations, repair};
 use crate::storage::catalog::Catalog;
 use crate::storage::expiry;
+use crate::storage::horizon::{self, Horizon};
 use crate::storage::turns::Turns;
 use axum::Router;
 use axum::body::Body;
@@ -41,6 +42,8 @@ pub struct ApiConfig {
     pub request_timeout: Duration,
     /// How long an Event is kept after its last write.
     pub event_ttl: Duration,
+    /// How long the continue token of a chunked list is good after the state that it names was overtaken.
+    pub continue_ttl: Duration,
     /// How kubelets are reached for logs and exec; without it both answer 503.
     pub kubelet: Option<Arc<KubeletClient>>,
 }
@@ -53,6 +56,7 @@ impl Default for ApiConfig {
             advertise: String::new(),
             request_timeout: Duration::from_secs(60),
             event_ttl: Duration::from_secs(60 * 60),
+            continue_ttl: Duration::from_secs(5 * 60),
             kubelet: None,
         }
     }
@@ -67,6 +71,8 @@ pub(crate) struct Core {
     pub metrics: Arc<Metrics>,
     pub services: Allocations,
     pub turns: Turns,
+    /// How old a list's continue token may be.
+    pub horizon: Horizon,
     pub fixed: Fixed,
     /// Cancelled when shutdown begins: watches end, no connection is taken.
     pub shutdown: CancellationToken,
@@ -94,6 +100,7 @@ impl ApiServer {
         let services = Allocations::new(config.service_network, config.node_ports.clone());
         services.load(&store);
         let fixed = Fixed::new(&catalog, &config);
+        let horizon = Horizon::new(config.continue_ttl);
         let core = Core {
             config,
             store,
@@ -102,6 +109,7 @@ impl ApiServer {
             metrics: Arc::default(),
             services,
             turns: Turns::new(),
+            horizon,
             fixed,
             shutdown: CancellationToken::new(),
             stopping: AtomicBool::new(false),
@@ -129,6 +137,11 @@ impl ApiServer {
     /// Removes Events that are older than they may be, until shutdown begins.
     pub async fn run_expiry(&self) {
         expiry::run(Arc::clone(&self.core)).await;
+    }
+
+    /// Lets continue tokens grow old, until shutdown begins.
+    pub async fn run_horizon(&self) {
+        horizon::run(Arc::clone(&self.core)).await;
     }
 
     /// Adds a check to `/readyz`, which then says no while `condition` fails.

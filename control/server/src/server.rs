@@ -156,13 +156,14 @@ impl Server {
         let itself = self.client(bootstrap::identity(), "keelson-server");
         let aggregation = UserInfo::service_account("kube-system", "clusterrole-aggregation-controller");
         let aggregation = self.client(aggregation, "keelson-clusterrole-aggregation");
-        let (repair, expiry) = (self.api.clone(), self.api.clone());
+        let (repair, expiry, horizon) = (self.api.clone(), self.api.clone(), self.api.clone());
         self.tasks.extend([
             tokio::spawn(renewal::keep_fresh(pki, users)),
             tokio::spawn(bootstrap::keep_endpoints(itself, facts)),
             tokio::spawn(bootstrap::follow_aggregation(aggregation)),
             tokio::spawn(async move { repair.run_repair().await }),
             tokio::spawn(async move { expiry.run_expiry().await }),
+            tokio::spawn(async move { horizon.run_horizon().await }),
         ]);
         Ok(())
     }
@@ -296,6 +297,7 @@ fn api_config(config: &ServerConfig, advertise: IpAddr, users: &Users) -> ApiCon
         advertise: SocketAddr::new(advertise, config.secure_port).to_string(),
         kubelet: Some(Arc::clone(&users.kubelet)),
         event_ttl: config.event_ttl.duration(),
+        continue_ttl: config.continue_ttl.duration(),
         ..ApiConfig::default()
     }
 }

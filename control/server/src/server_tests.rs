@@ -292,6 +292,34 @@ async fn events_end() {
     rig.stop().await;
 }
 
+/// Continue tokens end after the time that the configuration says.
+#[tokio::test(flavor = "multi_thread")]
+async fn continue_tokens_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = ServerConfig { continue_ttl: "1s".parse().unwrap(), ..config(dir.path()) };
+    let mut rig = Rig { server: Some(Server::start(config.clone()).await.unwrap()), dir, config };
+    let client = rig.admin();
+    let page: Value = client.get_json("/api/v1/namespaces?limit=1").await.unwrap();
+    let token = page["metadata"]["continue"].as_str().unwrap();
+    let next = format!("/api/v1/namespaces?limit=1&continue={token}");
+    client.get_json::<Value>(&next).await.unwrap();
+    let begin = Instant::now();
+    for n in 0.. {
+        assert!(begin.elapsed().as_secs() < 20, "it is still good");
+        let later = json!({"metadata": {"name": format!("later-{n}")}});
+        client.create::<Value>(&Resource::CONFIG_MAPS, "default", &later).await.unwrap();
+        match client.get_json::<Value>(&next).await {
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            Err(error) => {
+                assert!(error.is_gone(), "{error}");
+                break;
+            }
+        }
+    }
+    assert!(begin.elapsed().as_secs() >= 1, "gone at once");
+    rig.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_come_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod expiry;
 pub mod form;
 pub mod frames;
+pub mod horizon;
 pub mod pace;
 pub mod turns;
 

@@ -1,7 +1,9 @@
 //! Lists: chunks from one snapshot, versions, forms.
 
 use super::Server;
+use crate::ApiConfig;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const MAPS: &str = "/api/v1/namespaces/t/configmaps";
 
@@ -111,6 +113,54 @@ async fn an_expired_token_comes_with_another() {
     let token = gone["metadata"]["continue"].as_str().expect("a token to go on with");
     let rest = server.get(&format!("{MAPS}?continue={token}")).await.expect(200);
     assert_eq!(names(&rest), ["m4", "m5", "m6", "m7", "m8", "m9"]);
+}
+
+/// Chunks end by age as well, as soon as their state has been overtaken for long enough; nothing else does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_token_comes_with_another() {
+    let ttl = Duration::from_secs(1);
+    let server = Server::with_config(ApiConfig { continue_ttl: ttl, ..ApiConfig::default() }).await;
+    let api = server.api.clone();
+    tokio::spawn(async move { api.run_horizon().await });
+    ten(&server).await;
+    let first = server.get(&format!("{MAPS}?limit=4")).await.expect(200);
+    let version = |list: &Value| list["metadata"]["resourceVersion"].as_str().expect("a version").to_owned();
+    let token = |list: &Value| list["metadata"]["continue"].as_str().expect("a token").to_owned();
+    let next = format!("{MAPS}?limit=4&continue={}", token(&first));
+    tokio::time::sleep(ttl * 2).await;
+    server.get(&next).await.expect(200);
+
+    let overtaken = Instant::now();
+    server.delete(&format!("{MAPS}/m9")).await.expect(200);
+    let second = server.get(&next).await.expect(200);
+    assert_eq!((names(&second).len(), version(&second)), (4, version(&first)), "young");
+    let gone = loop {
+        let answer = server.get(&next).await;
+        if answer.code != 200 {
+            break answer.expect(410);
+        }
+        assert!(overtaken.elapsed() < ttl * 20, "it never ends");
+        tokio::time::sleep(ttl / 20).await;
+    };
+    assert!(overtaken.elapsed() >= ttl, "gone after {:?}", overtaken.elapsed());
+    assert_eq!((&gone["reason"], &gone["kind"]), (&json!("Expired"), &json!("Status")));
+    let words = "The provided continue parameter is too old to display a consistent list result.";
+    assert!(gone["message"].as_str().is_some_and(|message| message.starts_with(words)), "{gone}");
+
+    // The rest as it is by now, in pages of one state.
+    let second = server.get(&format!("{MAPS}?limit=4&continue={}", token(&gone))).await.expect(200);
+    assert_eq!(names(&second), ["m4", "m5", "m6", "m7"]);
+    assert_eq!(second["metadata"]["remainingItemCount"], 1);
+    assert_ne!(version(&second), version(&first));
+    server.config_map("m99", json!({})).await;
+    let last = server.get(&format!("{MAPS}?limit=4&continue={}", token(&second))).await.expect(200);
+    assert_eq!((names(&last), version(&last)), (vec!["m8".to_owned()], version(&second)));
+
+    // The state itself is kept.
+    let exact = format!("{MAPS}?resourceVersion={}&resourceVersionMatch=Exact", version(&first));
+    assert_eq!(names(&server.get(&exact).await.expect(200)).len(), 10);
+    let mut watch = server.watch(&format!("{MAPS}?watch=1&resourceVersion={}", version(&first))).await;
+    assert_eq!((watch.brief().await, watch.brief().await), ("DELETED m9".into(), "ADDED m99".into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,7 +20,9 @@ pub struct Token {
     pub last: String,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What is missing is empty, as for Go.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Wire {
     v: String,
     /// -1 for an inconsistent continuation.
@@ -49,7 +51,7 @@ impl Token {
             .map_err(|error| refuse(&format!("continue key is not valid: {}", json_error(&bytes, &error))))?;
         if wire.v != VERSION {
             return Err(refuse(&format!(
-                "continue key is not valid: server does not recognize this encoded version \"{}\"",
+                "continue key is not valid: server does not recognize this encoded version {}",
                 wire.v.escape_default()
             )));
         }
@@ -58,10 +60,17 @@ impl Token {
                 "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
             ));
         }
-        let last = wire.start.strip_suffix('\0').unwrap_or(&wire.start);
-        if last.split('/').any(|part| part == "..") || last.is_empty() {
-            return Err(refuse("continue key is not valid: encoded start key is not valid"));
+        if wire.start.is_empty() {
+            return Err(refuse(
+                "continue key is not valid: encoded start key empty (version meta.k8s.io/v1)",
+            ));
         }
+        // A path with nothing to clean: it cannot lead out of the list's prefix.
+        let start = wire.start.strip_prefix('/').unwrap_or(&wire.start);
+        if start.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(refuse(&format!("continue key is not valid: {}", wire.start.escape_default())));
+        }
+        let last = start.strip_suffix('\0').unwrap_or(start);
         Ok(Token { revision: u64::try_from(wire.rv).unwrap_or(0), last: last.to_owned() })
     }
 }
@@ -111,8 +120,21 @@ mod tests {
             "a$b",
             "invalid continue token: continue key is not valid: illegal base64 data at input byte 1",
         );
-        for text in ["", "e30", "eyJ2IjoieCIsInJ2IjoxLCJzdGFydCI6ImEifQ"] {
-            assert_eq!(Token::decode(text).expect_err("refused").code, 400, "{text}");
+        let check = |json: &str, want: &str| {
+            let refused = Token::decode(&TOKEN.encode(json)).expect_err("refused");
+            let want = format!("invalid continue token: continue key is not valid: {want}");
+            assert_eq!((refused.code, refused.message), (400, want), "{json}");
+        };
+        check("", "unexpected end of JSON input");
+        check("{}", "server does not recognize this encoded version ");
+        check(r#"{"v":"x","rv":1,"start":"a"}"#, "server does not recognize this encoded version x");
+        let check = |rv: i64, start: &str, want: &str| {
+            check(&format!(r#"{{"v":"meta.k8s.io/v1","rv":{rv},"start":"{start}"}}"#), want);
+        };
+        check(0, "a", "incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
+        check(1, "", "encoded start key empty (version meta.k8s.io/v1)");
+        for start in ["..", "../other/a", "a/../../b", "a//b", "./a", "/../a", "a/", "/"] {
+            check(1, start, start);
         }
     }
 

@@ -18,6 +18,7 @@ use keelson_store::{HistoryError, Snapshot};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Bytes gathered before they are handed on.
 const CHUNK: usize = 64 * 1024;
@@ -109,6 +110,8 @@ fn continued(ctx: &Context<'_>, mut page: Page, text: &str) -> Result<Page, Refu
     let after = format!("{}{}", page.prefix, token.last);
     if token.revision == 0 {
         page.revision = page.snapshot.revision();
+    } else if ctx.core.horizon.has_passed(Instant::now(), token.revision) {
+        return Err(Refusal::Expired(token));
     } else {
         page.snapshot = match ctx.core.store.snapshot_at(&ctx.served.store_kind, token.revision) {
             Ok(snapshot) => snapshot,

@@ -46,6 +46,10 @@ pub struct ServerConfig {
     /// How long an Event is kept after its last write. Default `1h`.
     #[serde(rename = "eventTTL")]
     pub event_ttl: Period,
+    /// How long the pages of a list that is read in chunks come from one state, counted from when that state was
+    /// overtaken; the token of a later page is answered with one for the rest as it is by then. Default `5m`.
+    #[serde(rename = "continueTTL")]
+    pub continue_ttl: Period,
     /// Further names and addresses in the server's certificate. Default: none beside the usual ones, the host's
     /// name and the advertised address.
     #[serde(rename = "tlsSANs")]
@@ -66,6 +70,7 @@ impl Default for ServerConfig {
             cluster_dns: Ipv4Addr::new(10, 96, 0, 10),
             node_port_range: PortRange { first: 30000, last: 32767 },
             event_ttl: Period::from_hours(1),
+            continue_ttl: Period::from_minutes(5),
             tls_sans: Vec::new(),
         }
     }
@@ -186,6 +191,9 @@ impl ServerConfig {
         }
         if self.event_ttl.duration().is_zero() {
             return refuse("eventTTL", format!("{} must be at least 1s", self.event_ttl));
+        }
+        if self.continue_ttl.duration().is_zero() {
+            return refuse("continueTTL", format!("{} must be at least 1s", self.continue_ttl));
         }
         let domain = self.cluster_domain.as_str();
         let label = |label: &str| {

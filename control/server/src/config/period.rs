@@ -22,6 +22,10 @@ impl Period {
         Self(Duration::from_secs(hours * 3600))
     }
 
+    pub const fn from_minutes(minutes: u64) -> Self {
+        Self(Duration::from_secs(minutes * 60))
+    }
+
     pub const fn duration(self) -> Duration {
         self.0
     }

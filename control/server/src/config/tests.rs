@@ -22,7 +22,7 @@ fn files() {
     check("securePort: null\n", Ok(&default));
     check(
         "stateDir: /tmp/x\nsecurePort: 7443\nserviceCIDR: 10.0.0.0/16\nclusterDNS: 10.0.0.10\nadvertiseAddress: 10.1.2.3\n\
-         nodePortRange: 30000-30100\neventTTL: 90m\ntlsSANs: [api.example.com]\n",
+         nodePortRange: 30000-30100\neventTTL: 90m\ncontinueTTL: 10s\ntlsSANs: [api.example.com]\n",
         Ok(&ServerConfig {
             state_dir: "/tmp/x".into(),
             secure_port: 7443,
@@ -31,6 +31,7 @@ fn files() {
             advertise_address: Some("10.1.2.3".parse().unwrap()),
             node_port_range: PortRange { first: 30000, last: 30100 },
             event_ttl: "1h30m".parse().unwrap(),
+            continue_ttl: "10s".parse().unwrap(),
             tls_sans: vec!["api.example.com".to_owned()],
             ..default
         }),
@@ -61,6 +62,7 @@ fn files() {
         Err("configuration: eventTTL: \"soon\" is no length of time such as 1h, 90m or 1h30m0s"),
     );
     check("eventTTL: 0s\n", Err("eventTTL: 0s must be at least 1s"));
+    check("continueTTL: 0s\n", Err("continueTTL: 0s must be at least 1s"));
     check(
         "clusterDNS: 10.96.0.1\n",
         Err(
