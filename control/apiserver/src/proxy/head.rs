@@ -1,11 +1,13 @@
 //! Heads of requests and replies on their way through: what belongs to one connection stays with it, and nobody's
 //! credentials go to a backend. Pure.
 
+use super::link::Links;
 use http::Uri;
 use http::header::{
     AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use http::uri::Authority;
 
 /// Headers about one connection (RFC 9110, 7.6.1), besides those that `Connection` names.
 const HOP: [HeaderName; 9] = [
@@ -70,21 +72,17 @@ pub fn onward(client: &HeaderMap, uri: &Uri, host: &str) -> HeaderMap {
     headers
 }
 
-/// Makes a redirection to the backend itself one to the path `prefix` under which it was asked.
-pub fn redirect(headers: &mut HeaderMap, prefix: &str, host: &str) {
-    let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) else { return };
-    let path = if location.starts_with('/') && !location.starts_with("//") {
-        location.to_owned()
-    } else {
-        match location.parse::<Uri>() {
-            Ok(uri) if uri.authority().is_some_and(|authority| authority.as_str() == host) => {
-                uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)
-            }
-            _ => return,
-        }
-    };
-    if let Ok(value) = HeaderValue::from_str(&format!("{prefix}{path}")) {
-        headers.insert(LOCATION, value);
+/// The host that the client named, as far as it is text.
+pub fn asked<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let header = headers.get(HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| uri.authority().map(Authority::as_str))
+}
+
+/// Makes a redirection to the backend itself one through the proxy.
+pub fn redirect(headers: &mut HeaderMap, links: &Links) {
+    let changed = headers.get(LOCATION).and_then(|location| links.through(location.as_bytes()));
+    if let Some(location) = changed.and_then(|location| HeaderValue::from_bytes(&location).ok()) {
+        headers.insert(LOCATION, location);
     }
 }
 
@@ -146,12 +144,13 @@ mod tests {
     fn redirections() {
         let check = |location: &'static str, want: &str| {
             let mut headers = map(&[("location", location)]);
-            redirect(&mut headers, "/proxy", "10.0.0.1:80");
+            redirect(&mut headers, &Links::new("/proxy", "10.0.0.1:80", false, Some("api")));
             assert_eq!(headers[LOCATION], want, "{location}");
         };
         check("/login?a=b", "/proxy/login?a=b");
         check("http://10.0.0.1:80/x", "/proxy/x");
         check("http://10.0.0.1:80", "/proxy/");
+        check("https://api/x", "https://api/proxy/x");
         for elsewhere in ["http://example.com/x", "//example.com/x", "relative", "mailto:a@b"] {
             check(elsewhere, elsewhere);
         }

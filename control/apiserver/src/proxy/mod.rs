@@ -1,8 +1,11 @@
-//! `proxy`: a request handed on to a pod, a Service or a node, and its answer handed back. Bodies flow through;
-//! nothing in them is looked at. HTML is not rewritten: a page's absolute links lead out of the proxy.
+//! `proxy`: a request handed on to a pod, a Service or a node, and its answer handed back. Bodies flow through; only
+//! the links of HTML are changed, so that they lead through the proxy.
 
 mod dial;
 mod head;
+mod html;
+mod link;
+mod page;
 mod target;
 
 use crate::kubelet::{self, tunnel};
@@ -17,6 +20,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use keelson_api::status::Status;
+use link::Links;
 use std::sync::Arc;
 use target::{Asked, Place};
 
@@ -135,10 +139,11 @@ impl Backend {
         prefix: &str,
         path: &str,
     ) -> Result<Reply, Status> {
-        let host = match self {
-            Backend::At { place, .. } => place.address.to_string(),
-            Backend::Kubelet(node) => node.authority(),
+        let (host, tls) = match self {
+            Backend::At { place, tls } => (place.address.to_string(), *tls),
+            Backend::Kubelet(node) => (node.authority(), true),
         };
+        let links = Links::new(prefix, &host, tls, head::asked(request.headers(), uri));
         let client_side = request.extensions_mut().remove::<OnUpgrade>();
         let method = request.method().clone();
         let headers = head::onward(request.headers(), uri, &host);
@@ -160,10 +165,9 @@ impl Backend {
             let (parts, _) = response.into_parts();
             return Ok(Response::from_parts(parts, Body::empty()));
         }
-        let (mut parts, body) = response.into_parts();
-        head::strip_hop(&mut parts.headers);
-        head::redirect(&mut parts.headers, prefix, &host);
-        Ok(Response::from_parts(parts, Body::new(body)))
+        head::strip_hop(response.headers_mut());
+        head::redirect(response.headers_mut(), &links);
+        Ok(page::onward(response, links))
     }
 
     async fn send(&self, core: &Arc<Core>, onward: Request<Body>) -> Result<Response<Incoming>, Status> {

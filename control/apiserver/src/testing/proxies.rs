@@ -3,8 +3,10 @@
 
 use super::kubelets::{bind, raw, server_with_kubelet};
 use super::{Answer, Authority, Server};
+use crate::respond::gzip;
 use crate::serve;
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -14,6 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::io::Read;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
@@ -73,6 +76,9 @@ async fn backend(mut request: Request<Incoming>, port: String) -> Result<Respons
         let reply = reply.status(302).header("location", format!("http://{ADDRESS}:{port}/there?x=1"));
         return Ok(reply.body(Body::empty()).unwrap());
     }
+    if let Some(page) = request.uri().path().strip_prefix("/page/") {
+        return Ok(pages(page));
+    }
     if request.headers().contains_key("upgrade") {
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
@@ -95,6 +101,25 @@ async fn backend(mut request: Request<Incoming>, port: String) -> Result<Respons
     let reply =
         reply.status(418).header("x-backend", "1").header("connection", "x-gone").header("x-gone", "1");
     Ok(reply.body(Body::from(seen.to_string())).unwrap())
+}
+
+/// A page with a link, in a form that the path names.
+fn pages(form: &str) -> Response<Body> {
+    let page = b"<p>\xff</p><a href=\"/x\">".repeat(3);
+    let reply = Response::builder().header("content-type", "text/html; charset=utf-8");
+    let reply = match form {
+        "chunked" => {
+            let pieces: Vec<_> =
+                page.chunks(5).map(|piece| Ok::<_, Infallible>(Bytes::from(piece.to_vec()))).collect();
+            return reply.body(Body::from_stream(futures::stream::iter(pieces))).unwrap();
+        }
+        "gzip" => reply.header("content-encoding", "gzip").body(Body::from(gzip::compress(&page).unwrap())),
+        "br" => reply.header("content-encoding", "br").body(Body::from(page)),
+        "part" => reply.status(206).header("content-range", "bytes 0-62/1000").body(Body::from(page)),
+        "text" => Response::builder().header("content-type", "text/plain").body(Body::from(page)),
+        _ => reply.body(Body::from(page)),
+    };
+    reply.unwrap()
 }
 
 /// A server whose pod `p` has an address, with two Services before it.
@@ -189,6 +214,45 @@ async fn a_root_is_a_folder_and_redirections_stay_inside() {
         let answer = server.get(&format!("{path}/away")).await;
         assert_eq!((answer.code, location(&answer)), (302, format!("{path}/there?x=1")));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_of_pages_lead_through_the_proxy() {
+    let server = start().await;
+    let page = |prefix: &str| [b"<p>\xff</p><a href=\"", prefix.as_bytes(), b"/x\">"].concat().repeat(3);
+    let root = format!("{POD}/proxy");
+    for (form, want) in [
+        ("plain", page(&root)),
+        ("chunked", page(&root)),
+        ("gzip", page(&root)),
+        ("br", page("")),
+        ("part", page("")),
+        ("text", page("")),
+    ] {
+        let answer = server.get(&format!("{root}/page/{form}")).await;
+        let body = match form {
+            "gzip" => {
+                let mut body = Vec::new();
+                flate2::read::GzDecoder::new(&answer.bytes[..]).read_to_end(&mut body).unwrap();
+                body
+            }
+            _ => answer.bytes.to_vec(),
+        };
+        assert_eq!(body, want, "{form}: {}", String::from_utf8_lossy(&body));
+        let length = answer
+            .headers
+            .get("content-length")
+            .map(|value| value.to_str().unwrap().parse::<usize>().unwrap());
+        assert!(length.is_none_or(|length| length == answer.bytes.len()), "{form}: {length:?}");
+    }
+    let head = server.call("HEAD", &format!("{root}/page/gzip"), "", Body::empty()).await;
+    assert_eq!(
+        (head.code, head.bytes.len(), &head.headers["content-encoding"]),
+        (200, 0, &"gzip".parse().unwrap())
+    );
+    assert!(!head.headers.contains_key("content-length"), "it is not the page's");
+    let of_service = format!("{SERVICES}/https:web:tls/proxy");
+    assert_eq!(server.get(&format!("{of_service}/page/plain")).await.bytes, page(&of_service));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
