@@ -46,7 +46,7 @@ fn rewritten(body: Incoming, page: Page) -> Body {
 /// A page that is being rewritten, by the coding of its body.
 enum Page {
     Plain(Rewriter<Vec<u8>>),
-    Gzip(MultiGzDecoder<Rewriter<GzEncoder<Vec<u8>>>>),
+    Gzip(Box<MultiGzDecoder<Rewriter<GzEncoder<Vec<u8>>>>>),
 }
 
 impl Page {
@@ -60,7 +60,7 @@ impl Page {
             b"" | b"identity" => Some(Page::Plain(Rewriter::new(Vec::new(), links))),
             b"gzip" => {
                 let encoder = GzEncoder::new(Vec::new(), Compression::fast());
-                Some(Page::Gzip(MultiGzDecoder::new(Rewriter::new(encoder, links))))
+                Some(Page::Gzip(Box::new(MultiGzDecoder::new(Rewriter::new(encoder, links)))))
             }
             _ => None,
         }
