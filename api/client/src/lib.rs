@@ -18,6 +18,7 @@ pub mod queue;
 pub mod recorder;
 pub mod remote;
 mod transport;
+pub mod unverified;
 pub mod views;
 mod watch;
 

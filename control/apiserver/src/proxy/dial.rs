@@ -3,15 +3,12 @@
 
 use super::target::Place;
 use crate::kubelet::{self, TunnelError};
-use crate::serve::tls::provider;
 use crate::server::Core;
 use keelson_api::status::Status;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use keelson_client::unverified;
+use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -31,7 +28,7 @@ pub async fn dial(core: &Arc<Core>, place: &Place, tls: bool) -> Result<Box<dyn 
         return Ok(stream);
     }
     let name = ServerName::from(place.address.ip());
-    let connected = TlsConnector::from(Arc::clone(&ANY)).connect(name, stream);
+    let connected = TlsConnector::from(unverified::config()).connect(name, stream);
     match tokio::time::timeout(CONNECT, connected).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(error)) => Err(unreachable(&error)),
@@ -67,55 +64,4 @@ async fn direct(address: SocketAddr) -> Result<TcpStream, Status> {
 /// The words with which Kubernetes tells that a backend cannot be reached.
 pub fn unreachable(error: &dyn std::fmt::Display) -> Status {
     Status::unavailable(format!("error trying to reach service: {error}"))
-}
-
-/// TLS towards pods and services, whose certificates nobody vouches for: as in Kubernetes, the proxy's `https` is
-/// against listeners, not against impostors.
-static ANY: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-    let provider = provider();
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("ring supports the default protocol versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
-        .with_no_client_auth();
-    Arc::new(config)
-});
-
-#[derive(Debug)]
-struct AnyServer(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _leaf: &CertificateDer<'_>,
-        _chain: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
