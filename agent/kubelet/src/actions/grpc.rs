@@ -49,62 +49,36 @@ async fn connect(target: &str) -> Result<Channel, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
-    use http_body_util::StreamBody;
-    use hyper_util::rt::{TokioExecutor, TokioIo};
-    use std::convert::Infallible;
+    use crate::tests::health::serve;
     use tokio::net::TcpListener;
 
-    /// A server that gives one answer to everything: a serving status, or a gRPC error without a message.
-    async fn serve(answer: Result<u8, &'static str>) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let service = hyper::service::service_fn(move |request: http::Request<_>| async move {
-                    let _: &hyper::body::Incoming = request.body();
-                    assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
-                    assert!(request.headers()["user-agent"].to_str().unwrap().starts_with("kube-probe/1.36"));
-                    let (message, code) = match answer {
-                        // Not compressed, two bytes: field 1, the status.
-                        Ok(status) => (Some(Bytes::from(vec![0, 0, 0, 0, 2, 8, status])), "0"),
-                        Err(code) => (None, code),
-                    };
-                    let trailers = http::HeaderMap::from_iter([(
-                        http::HeaderName::from_static("grpc-status"),
-                        http::HeaderValue::from_static(code),
-                    )]);
-                    let frames = message.map(http_body::Frame::data).into_iter();
-                    let frames =
-                        frames.chain([http_body::Frame::trailers(trailers)]).map(Ok::<_, Infallible>);
-                    let body = StreamBody::new(tokio_stream::iter(frames));
-                    let reply = http::Response::builder().header("content-type", "application/grpc");
-                    Ok::<_, Infallible>(reply.body(body).unwrap())
-                });
-                let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        port
+    async fn ask_for(port: u16, service: &str) -> Result<(), String> {
+        check("127.0.0.1", port, service, Duration::from_secs(5)).await
     }
 
     async fn ask(port: u16) -> Result<(), String> {
-        check("127.0.0.1", port, "", Duration::from_secs(5)).await
+        ask_for(port, "").await
     }
 
     #[tokio::test]
     async fn what_servers_say() {
-        assert_eq!(ask(serve(Ok(1)).await).await, Ok(()));
+        assert_eq!(ask(serve("", Ok(1)).await).await, Ok(()));
         let unhealthy = |status: &str| Err(format!("service unhealthy (responded with \"{status}\")"));
-        assert_eq!(ask(serve(Ok(2)).await).await, unhealthy("NOT_SERVING"));
-        assert_eq!(ask(serve(Ok(0)).await).await, unhealthy("UNKNOWN"));
-        let refused = ask(serve(Err("12")).await).await.unwrap_err();
+        assert_eq!(ask(serve("", Ok(2)).await).await, unhealthy("NOT_SERVING"));
+        assert_eq!(ask(serve("", Ok(0)).await).await, unhealthy("UNKNOWN"));
+        let refused = ask(serve("", Err("12")).await).await.unwrap_err();
         assert!(
             refused.starts_with("error: this server does not implement the grpc health protocol"),
             "{refused}"
         );
-        let failed = ask(serve(Err("13")).await).await.unwrap_err();
+        let failed = ask(serve("", Err("13")).await).await.unwrap_err();
         assert!(failed.starts_with("error: health rpc probe failed: "), "{failed}");
+        let named = serve("one", Ok(1)).await;
+        assert_eq!(ask_for(named, "one").await, Ok(()));
+        for other in ["", "two"] {
+            let unknown = ask_for(named, other).await.unwrap_err();
+            assert!(unknown.starts_with("error: health rpc probe failed: "), "{other:?}: {unknown}");
+        }
     }
 
     #[tokio::test]

@@ -143,3 +143,19 @@ pub(crate) enum CollectError {
     #[error("the images' disk: {0}")]
     Disk(#[from] io::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_are_the_configurations() {
+        let mut config = KubeletConfig::new("node", [127, 0, 0, 1].into());
+        config.sandbox_image = "pause:1".to_owned();
+        config.image_disk_percent = (90, 70);
+        config.image_age_min = Duration::from_secs(7);
+        let rules = Rules::of(&config);
+        assert_eq!((rules.thresholds.high, rules.thresholds.low), (90, 70));
+        assert_eq!((rules.sandbox_image.as_str(), rules.age_ms_min), ("pause:1", 7_000));
+    }
+}

@@ -49,6 +49,36 @@ async fn names_that_cannot_be_and_what_the_node_lists() {
         .await;
 }
 
+/// What is there is used as it is; `Always` asks the registry in any case.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pull_policy_decides_over_what_is_there() {
+    // Nobody listens there.
+    const IMAGE: &str = "127.0.0.1:1/busybox:1";
+    let stage = Stage::start().await;
+    stage.containerd.ctr(&["images", "tag", BUSYBOX, IMAGE]);
+    let cri = Cri::new(&stage.containerd.socket()).unwrap();
+    while cri.image_status(IMAGE).await.unwrap().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    for (name, policy) in [("absent", "IfNotPresent"), ("never", "Never"), ("always", "Always")] {
+        stage.pod(
+            name,
+            json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": [
+            {"name": "c", "image": IMAGE, "imagePullPolicy": policy, "command": ["sleep", "1000"]}]}),
+        );
+    }
+    let pulling = format!("Pulling: Pulling image \"{IMAGE}\"");
+    let present = format!("Pulled: Container image \"{IMAGE}\" already present on machine");
+    for name in ["absent", "never"] {
+        stage.until_ready(name).await;
+        eventually(&present, || stage.events(name).contains(&present)).await;
+        assert!(!stage.events(name).contains(&pulling), "{name}: {:?}", stage.events(name));
+    }
+    stage.until("always", 20, |s| ["ErrImagePull", "ImagePullBackOff"].contains(&reason(s))).await;
+    eventually(&pulling, || stage.events("always").contains(&pulling)).await;
+    assert!(!stage.events("always").contains(&present), "{:?}", stage.events("always"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_unused_images_and_no_others() {
     let stage = Stage::start().await;

@@ -2,6 +2,7 @@
 
 mod api;
 mod container;
+pub(crate) mod health;
 mod image;
 mod images;
 mod lifecycle;

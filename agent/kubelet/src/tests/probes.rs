@@ -1,5 +1,6 @@
 //! Probes against real containers.
 
+use super::health;
 use super::stage::{Stage, condition, eventually};
 use serde_json::json;
 
@@ -101,4 +102,21 @@ async fn probes_that_fail_say_why_and_hooks_have_their_grace() {
     stage.until_gone("hooks", 20).await;
     let took = begun.elapsed().as_secs_f64();
     assert!((1.9..12.0).contains(&took), "two seconds of sleep come before the signal: {took:.1} s");
+}
+
+/// A probe asks the pod's port for the service that it names, and for none when it names none.
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_probes_ask_for_their_service() {
+    let stage = Stage::start().await;
+    let port = health::serve("one", Ok(1)).await;
+    let probed = |probe: serde_json::Value| {
+        json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": [
+            {"name": "c", "command": ["sleep", "1000"], "readinessProbe": {"periodSeconds": 1, "grpc": probe}}]})
+    };
+    stage.pod("known", probed(json!({"port": port, "service": "one"})));
+    stage.pod("unknown", probed(json!({"port": port})));
+    stage.until_ready("known").await;
+    let failed = "Unhealthy: Readiness probe failed: error: health rpc probe failed: ";
+    eventually(failed, || stage.events("unknown").iter().any(|e| e.starts_with(failed))).await;
+    assert_eq!(condition(&stage.status("unknown"), "Ready"), "False");
 }
