@@ -25,6 +25,7 @@ mod storage;
 #[cfg(test)]
 mod testing;
 mod verbs;
+mod websocket;
 
 pub use kubelet::{KubeletClient, KubeletClientError};
 pub use server::{ApiConfig, ApiServer};

@@ -103,13 +103,43 @@ pub(super) async fn port_forward(
     let Some(sandbox) = entry.sandbox else {
         return text(StatusCode::INTERNAL_SERVER_ERROR, "the pod has no sandbox");
     };
-    let url = context.cri.port_forward(PortForwardRequest { pod_sandbox_id: sandbox, port: Vec::new() });
+    let port = match ports(&Query::parse(request.uri().query())) {
+        Ok(port) => port,
+        Err(message) => return text(StatusCode::BAD_REQUEST, &message),
+    };
+    let url = context.cri.port_forward(PortForwardRequest { pod_sandbox_id: sandbox, port });
     forward(url.await, request).await
+}
+
+/// The ports that are named beforehand: by callers whose streams do not.
+fn ports(query: &Query) -> Result<Vec<i32>, String> {
+    let parse = |value: &String| value.parse::<u16>().ok().filter(|port| *port > 0).map(i32::from);
+    let words = |value: &String| format!("port {value:?} must be a number, 1 to 65535");
+    query.all("port").iter().map(|value| parse(value).ok_or_else(|| words(value))).collect()
 }
 
 async fn forward(url: Result<String, CriError>, request: Request<Incoming>) -> Response<Body> {
     match url {
         Ok(url) => tunnel::upgrade(&url, request).await,
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_a_query() {
+        let check = |query: &str, want: Result<Vec<i32>, &str>| {
+            let got = ports(&Query::parse(Some(query)));
+            assert_eq!(got.as_deref().map_err(String::as_str), want.as_deref().map_err(|e| *e), "{query}");
+        };
+        check("", Ok(vec![]));
+        check("port=80&x=1&port=65535", Ok(vec![80, 65_535]));
+        for bad in ["0", "65536", "-1", "web", ""] {
+            let words = format!("port {bad:?} must be a number, 1 to 65535");
+            check(&format!("port=80&port={bad}"), Err(&words));
+        }
     }
 }

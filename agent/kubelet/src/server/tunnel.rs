@@ -2,8 +2,10 @@
 
 use super::{Body, text};
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, UPGRADE};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::header::{
+    CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -15,16 +17,28 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// As much of a refusal as is passed on.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
-fn is_spdy(headers: &HeaderMap) -> bool {
+/// What passes of a request's head.
+const HEADERS: [HeaderName; 6] = [
+    CONNECTION,
+    UPGRADE,
+    HeaderName::from_static("x-stream-protocol-version"),
+    SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION,
+    SEC_WEBSOCKET_PROTOCOL,
+];
+
+/// Whether a head asks for a protocol that runtimes speak. Which WebSocket protocols they have is theirs to say.
+fn is_known(headers: &HeaderMap) -> bool {
     let upgrade = headers.get(UPGRADE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    upgrade.to_ascii_lowercase().starts_with("spdy/")
+    let upgrade = upgrade.trim().to_ascii_lowercase();
+    upgrade.starts_with("spdy/") || upgrade == "websocket"
 }
 
 /// Repeats the request at `url` and joins the two connections once both have changed protocol.
 pub(super) async fn upgrade(url: &str, request: Request<Incoming>) -> Response<Body> {
-    if !is_spdy(request.headers()) {
-        // WebSocket included: clients fall back to SPDY on a plain 400.
-        return text(StatusCode::BAD_REQUEST, "unable to upgrade: only the SPDY/3.1 protocol is served");
+    if !is_known(request.headers()) {
+        let message = "unable to upgrade: only the SPDY/3.1 and websocket protocols are served";
+        return text(StatusCode::BAD_REQUEST, message);
     }
     match tokio::time::timeout(ANSWER, exchange(url, request)).await {
         Ok(Ok(response)) => response,
@@ -46,11 +60,9 @@ async fn exchange(url: &str, mut request: Request<Incoming>) -> Result<Response<
     let path = uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let mut onward =
         Request::builder().method(request.method().clone()).uri(path).header(HOST, authority.as_str());
-    for (name, value) in request.headers() {
-        let wanted =
-            *name == UPGRADE || *name == CONNECTION || name.as_str().starts_with("x-stream-protocol");
-        if wanted {
-            onward = onward.header(name, value);
+    for name in HEADERS {
+        for value in request.headers().get_all(&name) {
+            onward = onward.header(&name, value);
         }
     }
     let onward = onward.body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;

@@ -61,7 +61,22 @@ async fn logs_exec_and_access() {
     };
     let run = "command=echo&command=hi&output=1&error=1";
     check(API_SERVER, &exec("SPDY/3.1", run), "101", "v4.channel.k8s.io").await;
-    check(API_SERVER, &exec("websocket", run), "400", "SPDY").await;
+    check(API_SERVER, &exec("h2c", run), "400", "only the SPDY/3.1 and websocket protocols").await;
+    // As the runtime has it: a message begins with its channel, 1 for the output, 3 for how it ended.
+    let socket = |protocol: &str| {
+        format!(
+            "GET /exec/default/a/c?{run} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Protocol: {protocol}\r\n\r\n"
+        )
+    };
+    check(API_SERVER, &socket("channel.k8s.io"), "101", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=").await;
+    check(API_SERVER, &socket("channel.k8s.io"), "101", "\u{1}hi\n").await;
+    check(API_SERVER, &socket("base64.channel.k8s.io"), "101", "1aGkK").await;
+    check(API_SERVER, &socket("v4.channel.k8s.io"), "101", "\u{3}{\"metadata\":{},\"status\":\"Success\"}")
+        .await;
+    check(API_SERVER, &socket("unheard.of"), "403", "").await;
+    check(Some("someone"), &socket("channel.k8s.io"), "403", "verb=create").await;
     check(API_SERVER, &exec("SPDY/3.1", "command=echo"), "400", "at least 1").await;
     // The test's API lets nobody in: SubjectAccessReviews come back without a word.
     check(Some("someone"), &get("/pods"), "403", "user=someone, verb=get").await;

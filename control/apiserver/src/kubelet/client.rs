@@ -136,7 +136,7 @@ impl KubeletClient {
 }
 
 /// What a kubelet says in refusing.
-async fn refusal(response: Response<Incoming>) -> String {
+pub(super) async fn refusal(response: Response<Incoming>) -> String {
     let body = http_body_util::Limited::new(response.into_body(), REFUSAL).collect().await;
     let bytes = body.map(|body| body.to_bytes()).unwrap_or_default();
     String::from_utf8_lossy(&bytes).trim_end().to_owned()

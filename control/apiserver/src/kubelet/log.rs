@@ -3,6 +3,7 @@
 use super::{Target, client, container, node, unreachable};
 use crate::request::query;
 use crate::respond::{self, Reply};
+use crate::websocket::{Asked, messages};
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -26,7 +27,18 @@ const PASSED: [&str; 9] = [
 /// Bytes of a kubelet's error that are passed on.
 const ERROR_BYTES: usize = 64 * 1024;
 
-pub async fn log(target: &Target<'_>, pod: &Value, query: &str) -> Result<Reply, Status> {
+/// The log, as a body or over a WebSocket.
+pub async fn answer(target: &Target<'_>, pod: &Value, request: Request<Body>) -> Result<Reply, Status> {
+    let (mut parts, _) = request.into_parts();
+    let asked = Asked::take(&mut parts)?;
+    let reply = log(target, pod, parts.uri.query().unwrap_or_default()).await?;
+    match asked {
+        Some(asked) => messages::bytes(asked, reply, target.core),
+        None => Ok(reply),
+    }
+}
+
+async fn log(target: &Target<'_>, pod: &Value, query: &str) -> Result<Reply, Status> {
     check(target.name, query)?;
     let asked = query::first(query, "container").unwrap_or_default();
     let container = container(target, pod, &asked)?;

@@ -1,9 +1,15 @@
-//! Logs, exec, attach and port-forward: handed through to the kubelet of the pod's node. What flows is not looked at; SPDY frames of
-//! an exec pass as bytes in both directions.
+//! Logs, exec, attach and port-forward: handed through to the kubelet of the pod's node. What flows is not looked at:
+//! SPDY and the older WebSocket protocols pass as bytes in both directions, what kubectl speaks over WebSockets goes
+//! on as SPDY.
 
+mod channel;
 mod client;
 mod exec;
 mod log;
+mod session;
+mod spdy;
+mod translate;
+mod tunnel;
 
 pub use client::{KubeletClient, KubeletClientError};
 pub(crate) use client::{Node, TunnelError};
@@ -40,7 +46,7 @@ pub(crate) async fn answer(
     let pod =
         target.core.get_core("pods", &key)?.ok_or_else(|| Status::not_found("", "pods", target.name))?;
     let reply = match subresource {
-        "log" => log::log(&target, &pod, request.uri().query().unwrap_or_default()).await?,
+        "log" => log::answer(&target, &pod, request).await?,
         "exec" => exec::exec(&target, &pod, request).await?,
         "attach" => exec::attach(&target, &pod, request).await?,
         "portforward" => exec::port_forward(&target, &pod, request).await?,

@@ -10,9 +10,11 @@ use crate::server::Core;
 use crate::storage::catalog::Served;
 use crate::storage::form;
 use crate::verbs;
+use crate::websocket::{Asked, messages};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use keelson_api::decode::Target;
+use keelson_api::identity::UserInfo;
 use keelson_api::status::Status;
 use std::sync::Arc;
 
@@ -30,12 +32,9 @@ pub async fn resource(
     incoming: Incoming,
     path: &ResourcePath<'_>,
 ) -> Result<Reply, Status> {
-    let Incoming { user, parts, body, verb, .. } = incoming;
-    let query = parts.uri.query().unwrap_or_default();
+    let Incoming { user, mut parts, body, verb, .. } = incoming;
     let streams = kubelet::STREAMS.contains(&path.subresource);
-    // A shell in a container is a creation, however it is asked for.
-    let asked = if streams { Verb::Create } else { verb };
-    super::authorize::resource(core, &user, asked, path, query)?;
+    authorize(core, &user, verb, path, parts.uri.query().unwrap_or_default())?;
     let served = served.ok_or_else(respond::no_such_resource)?;
     check_served(served, path, verb)?;
     if streams || path.subresource == "log" {
@@ -47,6 +46,8 @@ pub async fn resource(
         let connect = Connect { core, plural: served.def.plural, namespace: path.namespace, name: path.name };
         return proxy::answer(connect, Request::from_parts(parts, body)).await;
     }
+    let socket = if verb == Verb::Watch { Asked::take(&mut parts)? } else { None };
+    let query = parts.uri.query().unwrap_or_default();
     let body = match verb {
         Verb::Get | Verb::List | Verb::Watch => Bytes::new(),
         _ => body::read(&parts.headers, body).await?,
@@ -66,10 +67,29 @@ pub async fn resource(
     let reply = run(&mut ctx, body).await;
     let warnings = std::mem::take(&mut ctx.warnings);
     let mut reply = reply.unwrap_or_else(|status| respond::error_reply(&status));
+    if let Some(socket) = socket {
+        reply = messages::lines(socket, reply, core);
+    }
     if !warnings.is_empty() {
         respond::add_warnings(reply.headers_mut(), &warnings);
     }
     Ok(reply)
+}
+
+/// May the user do this? A shell in a container is a creation, however it is asked for: WebSockets are asked for by
+/// GET, which needs `get` besides, as in Kubernetes since v1.35.
+fn authorize(
+    core: &Core,
+    user: &UserInfo,
+    verb: Verb,
+    path: &ResourcePath<'_>,
+    query: &str,
+) -> Result<(), Status> {
+    super::authorize::resource(core, user, verb, path, query)?;
+    if kubelet::STREAMS.contains(&path.subresource) && verb != Verb::Create {
+        super::authorize::resource(core, user, Verb::Create, path, query)?;
+    }
+    Ok(())
 }
 
 /// What a request that is handed on is about.

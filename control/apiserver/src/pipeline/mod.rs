@@ -15,6 +15,7 @@ use crate::metrics::{self, Key};
 use crate::request::{self, ResourcePath, Verb};
 use crate::respond::{self, Reply};
 use crate::server::Core;
+use crate::websocket;
 use axum::body::Body;
 use http::request::Parts;
 use http::{Method, Request};
@@ -27,9 +28,12 @@ use std::time::{Duration, Instant};
 /// Answers one request; every outcome is a reply.
 pub async fn handle(core: &Arc<Core>, request: Request<Body>) -> Reply {
     let started = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let uri = parts.uri.clone();
     let path = request::decode_path(uri.path());
+    if let Err(status) = websocket::take_token(&mut parts.headers) {
+        return respond::error_reply(&status);
+    }
     let user = match identify(core, &parts) {
         Ok(user) => user,
         Err(status) => return respond::error_reply(&status),

@@ -211,12 +211,14 @@ async fn refusals_name_verb_and_resource() {
         &format!("configmaps is forbidden: User \"jane\" cannot list resource \"configmaps\" {place}"),
     )
     .await;
-    check(
-        "GET",
-        &format!("{PODS}/p/exec"),
-        &format!("pods \"p\" is forbidden: User \"jane\" cannot create resource \"pods/exec\" {place}"),
-    )
-    .await;
+    for (method, verb) in [("GET", "get"), ("POST", "create")] {
+        check(
+            method,
+            &format!("{PODS}/p/exec"),
+            &format!("pods \"p\" is forbidden: User \"jane\" cannot {verb} resource \"pods/exec\" {place}"),
+        )
+        .await;
+    }
     check("GET", "/metrics", "forbidden: User \"jane\" cannot get path \"/metrics\"").await;
     check("GET", "/apis/apps/v1/deployments?watch=1", "deployments.apps is forbidden: User \"jane\" cannot watch resource \"deployments\" in API group \"apps\" at the cluster scope").await;
 }

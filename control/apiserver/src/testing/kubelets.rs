@@ -1,6 +1,6 @@
 //! Logs and exec through a kubelet. The kubelet here models four things of a real one: its paths, its TLS (it
-//! wants a client certificate), that an exec is an upgraded connection, and CONNECT. The rest is the agent's own
-//! tests'.
+//! wants a client certificate), that an exec is an upgraded connection, and CONNECT. What a runtime does with SPDY is
+//! in `runtimes`; the rest is the agent's own tests'.
 
 use super::{Authority, Server};
 use crate::serve::{self, tls::ServerCertificate};
@@ -8,7 +8,7 @@ use crate::{ApiConfig, KubeletClient};
 use axum::body::Body;
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
@@ -39,7 +39,11 @@ async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infal
         });
         return Ok(Response::new(Body::from_stream(slow)));
     }
+    if let Some(command) = super::runtimes::command(&path) {
+        return Ok(super::runtimes::run(command, request));
+    }
     let upgrades = [
+        "/portForward/t/p?port=80&port=81",
         "/exec/t/p/c?command=sh&command=-c&input=1&output=1&tty=1",
         "/attach/t/p/c?output=1&error=1",
         "/portForward/t/p",
@@ -53,11 +57,21 @@ async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infal
                 stream.write_all(&buffer[..read].to_ascii_uppercase()).await.unwrap();
             }
         });
-        let reply = Response::builder()
-            .status(101)
-            .header("connection", "Upgrade")
-            .header("upgrade", "SPDY/3.1")
-            .header("x-stream-protocol-version", "v4.channel.k8s.io");
+        let mut reply = Response::builder().status(101).header("connection", "Upgrade");
+        // Chooses the first protocol that is offered.
+        let offered =
+            |name: &str| request.headers().get(name).cloned().unwrap_or(HeaderValue::from_static(""));
+        reply = if request.headers()["upgrade"] == "websocket" {
+            assert_eq!(request.method(), http::Method::GET);
+            reply
+                .header("upgrade", "websocket")
+                .header("sec-websocket-accept", offered("sec-websocket-key"))
+                .header("sec-websocket-protocol", offered("sec-websocket-protocol"))
+        } else {
+            assert_eq!(request.method(), http::Method::POST);
+            let chosen = offered("x-stream-protocol-version");
+            reply.header("upgrade", "SPDY/3.1").header("x-stream-protocol-version", chosen)
+        };
         return Ok(reply.body(Body::empty()).unwrap());
     }
     Ok(Response::builder().status(404).body(Body::from(format!("no {path}"))).unwrap())
@@ -239,6 +253,6 @@ async fn what_cannot_be_connected_to_is_refused_plainly() {
         let request = Request::get(format!("{PODS}/p/{path}")).body(Body::empty()).unwrap();
         let refused = server.send_as(&reader, request).await.expect(403);
         let message = refused["message"].as_str().unwrap_or_default();
-        assert!(message.contains("cannot create resource"), "{message}");
+        assert!(message.contains("cannot get resource"), "{message}");
     }
 }

@@ -10,6 +10,8 @@ mod kubelets;
 mod lists;
 mod proxies;
 mod repairs;
+mod runtimes;
+mod sockets;
 mod tls;
 mod watches;
 
