@@ -7,9 +7,11 @@ mod api;
 mod connect;
 mod cpu;
 mod footprint;
+mod packets;
 mod pods;
 mod start;
 mod stats;
+mod tables;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -37,6 +39,10 @@ enum Bench {
     Connect,
     /// From a pod's creation to Ready, alone and 30 at once, beside the same runtime calls made bare
     Pods,
+    /// The kernel programs per packet, beside a program that does nothing
+    Packets,
+    /// One change among 5,000 Services, compiled and planned, and all of them
+    Tables,
 }
 
 fn main() -> Result<()> {
@@ -54,6 +60,8 @@ fn main() -> Result<()> {
         Bench::Connect => runtime.block_on(connect::run(state))?,
         Bench::Pods => runtime.block_on(pods::run(state))?,
         Bench::Start => runtime.block_on(start::run(state))?,
+        Bench::Packets => packets::run()?,
+        Bench::Tables => tables::run()?,
     };
     println!("{}", serde_json::to_string_pretty(&figures)?);
     Ok(())

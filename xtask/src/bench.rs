@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: an optimised build, a cluster of one node, and the programs that measure it.
+//! `cargo xtask bench`: an optimised build, a cluster of one node where one is measured, and the programs that measure.
 
 use crate::cluster::{self, Cluster, Spec};
 use crate::run::{as_root, run as run_command, step};
@@ -9,7 +9,10 @@ use std::path::Path;
 use std::process::Command;
 
 /// What can be measured, in the order of a whole run: what must find a quiet cluster comes first.
-pub const NAMES: [&str; 5] = ["start", "footprint", "connect", "pods", "api"];
+pub const NAMES: [&str; 7] = ["start", "footprint", "connect", "pods", "api", "packets", "tables"];
+
+/// What measures no cluster, or brings up its own.
+const WITHOUT_CLUSTER: [&str; 3] = ["start", "packets", "tables"];
 
 const STATE: &str = "/var/lib/keelson-bench";
 
@@ -19,7 +22,7 @@ pub fn run(name: Option<&str>) -> Result<()> {
     build::keelson(true)?;
     run_build()?;
     let state = Path::new(STATE);
-    let needs_cluster = name != Some("start");
+    let needs_cluster = name.is_none_or(|name| !WITHOUT_CLUSTER.contains(&name));
     cluster::down(state)?;
     if needs_cluster {
         step("bringing up a cluster of one node");

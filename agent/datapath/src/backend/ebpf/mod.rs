@@ -13,6 +13,7 @@ mod tests;
 pub use clsact::detach as detach_clsact;
 pub use links::AttachError;
 pub use object::{LoadError, Sizes};
+pub use sys::test_run;
 
 use crate::plan::{Full, Lost, Placement, Planned, ServiceWrite, diff};
 use crate::tables::{Tables, Touched};
@@ -25,6 +26,7 @@ use object::{Maps, Programs};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -132,6 +134,11 @@ impl Ebpf {
             None => self.maps.endpoints.remove(&address).map(drop),
         };
         written.map_err(in_map("ENDPOINTS"))
+    }
+
+    /// The descriptor of a hook's program, for [`test_run`].
+    pub fn program(&self, hook: Hook) -> Result<BorrowedFd<'_>, LoadError> {
+        self.programs.fd(hook)
     }
 
     /// Service ports in the maps.

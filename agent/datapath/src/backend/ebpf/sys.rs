@@ -1,7 +1,6 @@
 //! The bpf(2) calls that the loader library does not offer: links of every kind created and updated in one
 //! way, and batches.
 
-#[cfg(test)]
 pub mod test_run;
 
 use std::ffi::CString;
@@ -18,9 +17,9 @@ enum Command {
     MapUpdate = 2,
     MapDelete = 3,
     MapNextKey = 4,
+    ProgramLoad = 5,
     ObjectPin = 6,
     ObjectGet = 7,
-    #[cfg(test)]
     ProgramTestRun = 10,
     MapLookupBatch = 24,
     MapUpdateBatch = 26,

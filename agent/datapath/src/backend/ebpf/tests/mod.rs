@@ -33,27 +33,6 @@ fn programs_load_within_the_verifier_budget() {
     assert_eq!(counts.len(), super::object::PROGRAMS.len());
 }
 
-/// Prints what packets cost; it holds no number, machines differ.
-#[test]
-fn what_packets_cost() {
-    use crate::model::rows::Frame;
-    use keelson_ebpf_abi::Hook;
-    let namespace = rig::namespace();
-    namespace.run(|| {
-        let rig = Rig::untraced();
-        let mut arp = Frame::parse("udp 10.244.1.2:1 > 10.244.1.3:2", None).bytes();
-        arp[12..14].copy_from_slice(&[0x08, 0x06]);
-        let packets = [
-            ("floor (ARP passes)", arp),
-            ("pod to pod", Frame::parse("udp 10.244.1.2:1 > 10.244.1.3:2", None).bytes()),
-            ("pod to a pod elsewhere", Frame::parse("udp 10.244.1.2:1 > 10.244.2.5:2", None).bytes()),
-        ];
-        for (name, packet) in packets {
-            println!("{name}: {} ns", rig.cost_ns(Hook::FromPod, rig.interfaces.a, &packet));
-        }
-    });
-}
-
 #[test]
 fn a_full_table_refuses_new_flows_and_keeps_the_old() {
     use crate::model::{

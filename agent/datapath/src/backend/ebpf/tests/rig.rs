@@ -40,14 +40,6 @@ impl Rig {
         Self::with(SIZES)
     }
 
-    /// Without the trace, as on a real node.
-    pub fn untraced() -> Self {
-        let mut rig = Self::new();
-        rig.tables.config.flags = 0;
-        rig.ebpf.apply(&rig.tables, 0).unwrap();
-        rig
-    }
-
     pub fn with(sizes: Sizes) -> Self {
         let index = |name: &str| nix::net::if_::if_nametoindex(name).unwrap();
         let interfaces = Interfaces {
@@ -84,12 +76,6 @@ impl Rig {
         for (key, _) in maps.affinity.entries().unwrap() {
             maps.affinity.remove(&key).unwrap();
         }
-    }
-
-    /// Mean time of one run over many of the same packet, nanoseconds.
-    pub fn cost_ns(&self, hook: Hook, ifindex: u32, packet: &[u8]) -> u32 {
-        let program = self.ebpf.programs.fd(hook).unwrap();
-        test_run::run(program, packet, ifindex, 0, 100_000).unwrap().duration_ns
     }
 
     fn traced(&self, hook: Hook) -> Verdict {
