@@ -27,6 +27,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
+    crate::memory::give_back().context("cannot start a thread")?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")
 }
 

@@ -6,16 +6,12 @@ mod arguments;
 mod commands;
 mod errors;
 mod logging;
+mod memory;
 mod process;
 mod users;
 
 use clap::Parser;
-use mimalloc::MiMalloc;
 use std::process::ExitCode;
-
-/// Requests make and drop many small things on few threads; glibc's allocator spends a tenth of their time on it.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
