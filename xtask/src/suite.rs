@@ -7,7 +7,11 @@ use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+/// How long the last output of tests that have ended is waited for.
+const REST: Duration = Duration::from_secs(10);
 
 /// A test binary, named by its crate.
 struct Binary {
@@ -110,8 +114,11 @@ fn run_binary(binary: &Binary, filter: Option<&str>) -> Result<Option<String>> {
     command.current_dir(repo::root()).env("RUST_BACKTRACE", "1").args(filter).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start {}", binary.path.display()))?;
     let stdout = child.stdout.take().context("the output of the tests is piped")?;
-    let report = pass_on(BufReader::new(stdout), std::io::stdout())?;
+    let (done, report) = mpsc::channel();
+    std::thread::spawn(move || done.send(pass_on(BufReader::new(stdout), std::io::stdout())));
     let status = child.wait()?;
+    // What a test left running may hold the pipe open.
+    let report = report.recv_timeout(REST).unwrap_or_else(|_| Ok(String::new()))?;
     if status.success() {
         return Ok(None);
     }

@@ -167,6 +167,7 @@ impl View {
         match self.find(kind) {
             Some(kind) => {
                 let current = kind.current();
+                // Taken from the same version as the map: a newer one may be shown by now.
                 (revision.max(current.last), current.tree.clone())
             }
             None => (revision, Tree::default()),
@@ -267,7 +268,7 @@ impl Kind {
     }
 
     /// Shows new events and the map after them. Events that are shown already (a replay after the database was
-    /// reopened) are left out. State machine only.
+    /// reopened) are left out. Whoever waits is told by [`Kind::announce`]. State machine only.
     pub fn publish(&self, tree: &Tree, last: u64, events: &[Arc<Event>]) {
         let before = self.current.load_full();
         if last <= before.last {
@@ -284,7 +285,11 @@ impl Kind {
             past.push(before);
             self.past.store(Arc::new(past));
         }
-        self.changed.send_replace(last);
+    }
+
+    /// Wakes whoever waits for what is shown. State machine only.
+    pub fn announce(&self) {
+        self.changed.send_replace(self.current().last);
     }
 
     /// Shows a map whose events are on disk only. State machine only.

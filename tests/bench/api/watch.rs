@@ -82,7 +82,7 @@ pub async fn run(load: &Load, clients: &[Client], plan: Plan) -> Result<Value> {
     Ok(json!({
         "watchers": WATCHERS,
         "connections": clients.len().min(WATCHERS),
-        "server_cpu_us_per_delivery": cpu.saturating_sub(control) as f64 / wanted as f64,
+        "server_cpu_us_per_delivery": (cpu as f64 - control as f64) / wanted as f64,
         "with_the_writes_us": cpu as f64 / wanted as f64,
         "unwatched_write_us": control as f64 / plan.events as f64,
         "deliveries": wanted,

@@ -63,7 +63,8 @@ pub async fn run(
     let connection = ConnectionService::new(service.clone(), session.peer_certificates());
     if session.alpn_protocol() == Some(b"h2") {
         let (corked, cork) = cork::cork(stream);
-        cork.run(drive(corked, http, connection, &service, stop, cut)).await;
+        // Whoever promised HTTP/2 is held to it: an HTTP/1 connection that is upgraded would leave its cork behind.
+        cork.run(drive(corked, http.http2_only(), connection, &service, stop, cut)).await;
     } else {
         // HTTP/1.1 writes a reply in one piece, and gives the stream away when it is upgraded.
         drive(stream, http, connection, &service, stop, cut).await;

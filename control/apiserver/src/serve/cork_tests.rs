@@ -1,6 +1,7 @@
 //! Cases of the cork: what goes out together, what does not wait, and peers that are slow or gone.
 
 use super::*;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
@@ -193,9 +194,9 @@ async fn a_broken_peer_ends_the_connection() {
     let (server, client) = tls(100_000).await;
     let (mut corked, cork) = cork(server);
     drop(client);
-    cork.run(async {
+    let connection = cork.run(async {
         corked.write_all(b"anybody?").await.unwrap();
         std::future::pending::<()>().await;
-    })
-    .await;
+    });
+    tokio::time::timeout(Duration::from_secs(10), connection).await.expect("the connection ends");
 }

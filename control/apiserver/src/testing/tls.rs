@@ -10,7 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -68,6 +68,13 @@ impl Listening {
         let bytes = reply.into_body().collect().await.unwrap().to_bytes();
         (code, version, serde_json::from_slice(&bytes).unwrap_or_default())
     }
+
+    /// The body of a watch of ConfigMaps.
+    async fn watch(&self, client: &Https) -> hyper::body::Incoming {
+        let uri = format!("https://{}{MAPS}?watch=1", self.address);
+        let request = Request::builder().uri(uri).body(Full::default()).unwrap();
+        client.request(request).await.unwrap().into_body()
+    }
 }
 
 const MAPS: &str = "/api/v1/namespaces/t/configmaps";
@@ -122,16 +129,51 @@ async fn shutdown_ends_watches_and_connections() {
     for client in &idle {
         assert_eq!(listening.get(client, "/livez").await.0, 200);
     }
-    let uri = format!("https://{}{MAPS}?watch=1", listening.address);
-    let request = Request::builder().uri(uri).body(Full::default()).unwrap();
-    let watch = client.request(request).await.unwrap();
+    let watch = listening.watch(&client).await;
     listening.server.api.shutdown();
-    let rest = watch.into_body().collect().await.unwrap().to_bytes();
+    let rest = watch.collect().await.unwrap().to_bytes();
     assert!(rest.is_empty());
     // In order, well before connections would be cut.
     let wait = std::time::Duration::from_secs(5);
     tokio::time::timeout(wait, listening.task).await.expect("the listener ends").unwrap();
     drop((client, idle));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happened_before_the_end_is_still_told() {
+    let listening = listen().await;
+    let admin = listening.server.ca.issue("boss", &["system:masters"]);
+    let client = listening.client(Some(admin), true);
+    let watch = listening.watch(&client).await;
+    listening.server.config_map("last", json!({})).await;
+    listening.server.api.shutdown();
+    let rest = watch.collect().await.unwrap().to_bytes();
+    let event: Value = serde_json::from_slice(&rest).unwrap();
+    assert_eq!((&event["type"], &event["object"]["metadata"]["name"]), (&json!("ADDED"), &json!("last")));
+}
+
+/// A stream that nobody reads holds up neither the other streams of its connection nor itself for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_read_hears_everything_later() {
+    const EVENTS: usize = 40;
+    let listening = listen().await;
+    let admin = listening.server.ca.issue("boss", &["system:masters"]);
+    let client = listening.client(Some(admin), true);
+    let watch = listening.watch(&client).await;
+    // Several times what a stream's window and the buffers on the way hold.
+    let text = "y".repeat(100_000);
+    for n in 0..EVENTS {
+        let body = json!({"metadata": {"name": format!("m{n:02}")}, "data": {"k": text}});
+        listening.server.post(MAPS, &body).await.expect(201);
+        assert_eq!(listening.get(&client, "/livez").await.0, 200);
+    }
+    listening.server.api.shutdown();
+    let rest = watch.collect().await.unwrap().to_bytes();
+    let seen: Vec<_> = serde_json::Deserializer::from_slice(&rest)
+        .into_iter::<Value>()
+        .map(|event| event.unwrap()["object"]["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(seen, (0..EVENTS).map(|n| format!("m{n:02}")).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -80,12 +80,17 @@ impl Machine {
     fn commit(&mut self, ready: &mut Ready) -> io::Result<()> {
         let changed = self.core.take_changes();
         self.write(&changed, ready.members_changed).map_err(|e| self.fault.note(e))?;
+        let mut shown = Vec::with_capacity(changed.len());
         for Changed { kind, tree, changes } in changed {
             let last = changes.last().map_or(0, |c| c.event.revision);
             let events: Vec<_> = changes.into_iter().map(|c| c.event).collect();
-            self.view.kind(&kind).publish(&tree, last, &events);
+            let kind = self.view.kind(&kind);
+            kind.publish(&tree, last, &events);
+            shown.push(kind);
         }
         self.view.advance(self.core.revision);
+        // Whoever is woken finds what woke them in every kind.
+        shown.iter().for_each(|kind| kind.announce());
         for (responder, reply) in std::mem::take(ready).answers {
             responder.send(reply);
         }
