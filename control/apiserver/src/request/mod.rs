@@ -143,7 +143,7 @@ pub fn verb(method: &Method, path: &ResourcePath<'_>, query: &str) -> Option<Ver
 }
 
 fn asks_watch(query: &str) -> bool {
-    query.contains("watch") && query::pairs(query).any(|(key, value)| key == "watch" && query::truthy(&value))
+    query.contains("watch") && query::first(query, "watch").is_some_and(|value| query::truthy(&value))
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl ListOptions {
             return Ok(options);
         }
         let (mut version, mut matching) = (String::new(), String::new());
-        for (key, value) in query::pairs(query) {
+        for (key, value) in query::firsts(query) {
             match &*key {
                 "labelSelector" => options.label_selector = value.into_owned(),
                 "fieldSelector" => options.field_selector = value.into_owned(),
@@ -180,11 +180,10 @@ impl WriteOptions {
         if query.is_empty() {
             return Ok(options);
         }
-        let mut dry_run = Vec::new();
+        let dry_run = dry_runs(query).collect::<Vec<_>>();
         let mut errors = FieldErrors::new();
-        for (key, value) in query::pairs(query) {
+        for (key, value) in query::firsts(query) {
             match &*key {
-                "dryRun" => dry_run.push(value.into_owned()),
                 "fieldManager" => options.field_manager = value.into_owned(),
                 "force" => options.force = Some(query::truthy(&value)),
                 "fieldValidation" => match &*value {
@@ -221,6 +220,11 @@ fn check_manager(manager: &str, errors: &mut FieldErrors) {
             format!("should not contain control characters at {at}"),
         ));
     }
+}
+
+/// `dryRun` is a list.
+fn dry_runs(query: &str) -> impl Iterator<Item = String> {
+    query::pairs(query).filter(|(key, _)| key == "dryRun").map(|(_, value)| value.into_owned())
 }
 
 fn check_dry_run(values: &[String], errors: &mut FieldErrors) {
@@ -263,7 +267,7 @@ impl DeleteOptions {
                 body["dryRun"].as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)),
             );
         } else {
-            for (key, value) in query::pairs(query) {
+            for (key, value) in query::firsts(query) {
                 match &*key {
                     "gracePeriodSeconds" => options.grace_period_seconds = Some(integer(&value)?),
                     "propagationPolicy" => policy = Some(value.into_owned()),
@@ -273,7 +277,7 @@ impl DeleteOptions {
             }
         }
         // The query's dryRun counts beside a body as well: a dry run must never delete.
-        dry_run.extend(query::pairs(query).filter(|(k, _)| k == "dryRun").map(|(_, v)| v.into_owned()));
+        dry_run.extend(dry_runs(query));
         dry_run.dedup();
         let mut errors = FieldErrors::new();
         options.propagation = propagation(policy.as_deref(), orphan, &mut errors);
@@ -334,6 +338,13 @@ mod tests {
             "invalid resource version: resourceVersion: Invalid value: \"abc\": strconv.ParseUint: parsing \"abc\": invalid syntax",
         );
         assert_eq!(ListOptions::parse("limit=-1", false).expect("valid").limit, 0);
+        let twice =
+            "fieldSelector=metadata.name%3Da&fieldSelector=&labelSelector=a&labelSelector=b&limit=1&limit=2";
+        let options = ListOptions::parse(twice, false).expect("valid");
+        assert_eq!(
+            (options.field_selector.as_str(), options.label_selector.as_str(), options.limit),
+            ("metadata.name=a", "a", 1)
+        );
         assert_eq!(ListOptions::parse("resourceVersion=", false).expect("valid").resource_version, None);
     }
 
@@ -354,6 +365,10 @@ mod tests {
             "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\""
         );
         assert!(WriteOptions::parse("dryRun=All", "CreateOptions").expect("valid").dry_run);
+        assert!(message(WriteOptions::parse("dryRun=All&dryRun=All", "CreateOptions")).contains("dryRun"));
+        let twice = WriteOptions::parse("fieldManager=a&fieldManager=b&force=0&force=1", "PatchOptions")
+            .expect("valid");
+        assert_eq!((twice.field_manager.as_str(), twice.force), ("a", Some(false)));
     }
 
     #[test]

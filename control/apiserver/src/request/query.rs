@@ -2,6 +2,7 @@
 //! itself, as the clients in use never send it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// The pairs of a query string, decoded, in order.
 pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
@@ -9,6 +10,13 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> 
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(key, true), decode(value, true))
     })
+}
+
+/// The pairs of a query string with the first value of each key, as Kubernetes reads what is no list. Whoever judges
+/// a request and whoever answers it must read the same of it.
+pub fn firsts(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let mut seen = HashSet::new();
+    pairs(query).filter(move |(key, _)| seen.insert(key.clone()))
 }
 
 /// The first value of `name`.
@@ -70,6 +78,9 @@ mod tests {
         assert_eq!(first("a=1&b=2&a=3", "a").as_deref(), Some("1"));
         assert_eq!(first("a", "a").as_deref(), Some(""));
         assert_eq!(first("", "a"), None);
+        let firsts: Vec<_> =
+            firsts("a=1&b=2&%61=3&b=&c").map(|(key, value)| format!("{key}:{value}")).collect();
+        assert_eq!(firsts, ["a:1", "b:2", "c:"]);
         assert!(truthy("1") && truthy("true") && truthy("") && !truthy("0") && !truthy("False"));
     }
 }

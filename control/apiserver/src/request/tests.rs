@@ -35,6 +35,7 @@ fn verbs() {
     check(Method::GET, "/api/v1/pods", "watch=true&resourceVersion=3", Some(Verb::Watch));
     check(Method::GET, "/api/v1/pods", "watch=false", Some(Verb::List));
     check(Method::GET, "/api/v1/pods", "labelSelector=watch%3D1", Some(Verb::List));
+    check(Method::GET, "/api/v1/pods", "watch=false&watch=1", Some(Verb::List));
     check(Method::GET, "/api/v1/watch/pods", "", Some(Verb::Watch));
     check(Method::GET, "/api/v1/namespaces/a/pods/b", "", Some(Verb::Get));
     check(Method::GET, "/api/v1/namespaces/a/pods/b", "watch=1", Some(Verb::Get));

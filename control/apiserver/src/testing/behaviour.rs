@@ -223,6 +223,51 @@ async fn refusals_name_verb_and_resource() {
     check("GET", "/apis/apps/v1/deployments?watch=1", "deployments.apps is forbidden: User \"jane\" cannot watch resource \"deployments\" in API group \"apps\" at the cluster scope").await;
 }
 
+/// Who may read one object by its name does not get others by saying a selector twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rights_to_one_name() {
+    let server = Server::start().await;
+    for name in ["mine", "other"] {
+        server.config_map(name, json!({})).await;
+    }
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/t";
+    let role = json!({"metadata": {"name": "one"}, "rules": [{
+        "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["mine"],
+        "verbs": ["get", "list", "watch", "deletecollection"],
+    }]});
+    server.post(&format!("{rbac}/roles"), &role).await.expect(201);
+    let binding = json!({
+        "metadata": {"name": "one"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "one"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}],
+    });
+    server.post(&format!("{rbac}/rolebindings"), &binding).await.expect(201);
+    server.api.core().auth.reached(server.store.revision()).await;
+    let user = Arc::new(UserInfo::component("jane"));
+    let call = async |method: &str, query: &str| {
+        let request = Request::builder().method(method).uri(format!("{MAPS}?{query}"));
+        server.send_as(&user, request.body(Body::empty()).unwrap()).await
+    };
+    let mine = "fieldSelector=metadata.name%3Dmine";
+    for query in
+        [mine, &format!("{mine}&fieldSelector="), &format!("{mine}&field%53elector=metadata.name%3Dother")]
+    {
+        let list = call("GET", query).await.expect(200);
+        assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{query}");
+        assert_eq!(list["items"][0]["metadata"]["name"], "mine", "{query}");
+        let text = call("GET", &format!("watch=1&timeoutSeconds=1&{query}")).await.text();
+        assert!(text.contains("\"mine\"") && !text.contains("\"other\""), "{query}: {text}");
+    }
+    for query in
+        ["", "fieldSelector=", "fieldSelector=metadata.name%3Dother", &format!("fieldSelector=&{mine}")]
+    {
+        call("GET", query).await.expect(403);
+        call("DELETE", query).await.expect(403);
+    }
+    call("DELETE", &format!("{mine}&fieldSelector=")).await.expect(200);
+    server.get(&format!("{MAPS}/other")).await.expect(200);
+    server.get(&format!("{MAPS}/mine")).await.expect(404);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fixed_paths() {
     let server = Server::start().await;
