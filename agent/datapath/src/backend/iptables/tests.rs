@@ -1,6 +1,7 @@
 use super::*;
 use crate::tables::tests::{address, facts, node, service, slice, view};
 use crate::tables::{LocalPod, Views};
+use keelson_ebpf_abi::Endpoint;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -167,6 +168,28 @@ fn a_host_port_leads_to_its_pod_from_both_sides_and_from_the_node_itself() {
     assert!(!rules(&text, "KEELSON-OUTSIDE").iter().any(|rule| rule.contains("127.0.0.1")));
     let loopback = "-s 127.0.0.0/8 -o kp+ -j SNAT --to-source 192.168.7.1 --random-fully";
     assert!(rules(&text, "KEELSON-POST").contains(&loopback));
+}
+
+#[test]
+fn who_leaves_under_another_address() {
+    let views = Views { nodes: vec![node("one", "192.168.7.1", "10.244.0.0/24")], ..Views::default() };
+    let endpoints = BTreeMap::from([(address("10.244.0.5"), Endpoint { ifindex: 9, ..Endpoint::default() })]);
+    let text = Ruleset::default().restore(&render(&Tables::build(&facts(), &views, &endpoints).0));
+    let marked = "-m mark --mark 0x4b000000/0xff000000";
+    let (node, tunnel) = ("-j SNAT --to-source 192.168.7.1", "-j SNAT --to-source 10.244.0.0");
+    assert_eq!(
+        rules(&text, "KEELSON-POST"),
+        [
+            format!("-o keelson-vxlan {marked} {tunnel} --random-fully"),
+            format!("{marked} {node} --random-fully"),
+            format!("-s 127.0.0.0/8 -o kp+ {node} --random-fully"),
+            format!("-s 10.244.0.5/32 -d 10.244.0.5/32 {node} --random-fully"),
+            // Whoever asks an address of this node needs no other one for the answer.
+            format!(
+                "-s 10.244.0.0/16 ! -d 10.244.0.0/16 -m addrtype ! --dst-type LOCAL {node} --random-fully"
+            ),
+        ]
+    );
 }
 
 /// What a change costs: chains whose content stays are not named.
