@@ -13,7 +13,7 @@ use crate::auth::PeerIdentity;
 use crate::kubelet::STREAMS;
 use crate::metrics::{self, Key};
 use crate::request::{self, ResourcePath, Verb};
-use crate::respond::{self, Reply};
+use crate::respond::{self, Reply, pretty};
 use crate::server::Core;
 use crate::websocket;
 use axum::body::Body;
@@ -56,7 +56,7 @@ pub(crate) struct Incoming {
     pub started: Instant,
 }
 
-async fn run_resource(core: &Arc<Core>, incoming: Incoming, resource: &ResourcePath<'_>) -> Reply {
+async fn run_resource(core: &Arc<Core>, mut incoming: Incoming, resource: &ResourcePath<'_>) -> Reply {
     let (verb, started) = (incoming.verb, incoming.started);
     let served = core.catalog.find(resource.group, resource.version, resource.resource);
     let def = served.map(|s| s.def);
@@ -65,6 +65,8 @@ async fn run_resource(core: &Arc<Core>, incoming: Incoming, resource: &ResourceP
         verb == Verb::Watch || matches!(subresource, "log" | "proxy") || STREAMS.contains(&subresource);
     let mutating = !matches!(verb, Verb::Get | Verb::List | Verb::Watch | Verb::Other);
     let running = (!long).then(|| core.metrics.start(mutating));
+    // Streams pass as they are.
+    let pretty = !long && pretty::ask(&mut incoming.parts);
     let answer = dispatch::resource(core, served, incoming, resource);
     let reply = if long {
         answer.await
@@ -74,7 +76,7 @@ async fn run_resource(core: &Arc<Core>, incoming: Incoming, resource: &ResourceP
             Err(_) => Err(timed_out()),
         }
     };
-    let mut reply = reply.unwrap_or_else(|status| respond::error_reply(&status));
+    let mut reply = pretty::reply(reply.unwrap_or_else(|status| respond::error_reply(&status)), pretty);
     if let Some(def) = def
         && !def.deprecation.is_empty()
     {
@@ -96,16 +98,19 @@ async fn run_resource(core: &Arc<Core>, incoming: Incoming, resource: &ResourceP
 async fn fixed(
     core: &Arc<Core>,
     user: &Arc<UserInfo>,
-    parts: Parts,
+    mut parts: Parts,
     body: Body,
     path: &str,
     started: Instant,
 ) -> Reply {
     let verb = metrics::method_verb(&parts.method);
+    // Nobody reads those documents.
+    let pretty = !path.starts_with("/openapi/") && pretty::ask(&mut parts);
     let reply = match authorize::path(core, user, &method_in_lower_case(&parts.method), path) {
         Ok(()) => core.fixed.answer(core, Request::from_parts(parts, body)).await,
         Err(status) => respond::error_reply(&status),
     };
+    let reply = pretty::reply(reply, pretty);
     let code = reply.status().as_u16();
     let key = Key { verb, group: "", version: "", resource: "", subresource: "", code };
     core.metrics.done(key, started.elapsed());

@@ -2,6 +2,7 @@
 
 pub mod gzip;
 pub mod negotiate;
+pub mod pretty;
 pub mod table;
 
 use axum::body::Body;

@@ -186,6 +186,41 @@ async fn forms() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_read_is_indented() {
+    let server = Server::start().await;
+    ten(&server).await;
+    let get = async |path: &str, agent: &str| {
+        let request = http::Request::builder().uri(path).header("user-agent", agent);
+        let request = request.header("accept-encoding", "gzip").body(axum::body::Body::empty());
+        server.send(request.unwrap()).await
+    };
+    for (path, start) in [
+        (
+            format!("{MAPS}/m0"),
+            "{\n  \"kind\": \"ConfigMap\",\n  \"apiVersion\": \"v1\",\n  \"metadata\": {\n    \"",
+        ),
+        (MAPS.to_owned(), "{\n  \"kind\": \"ConfigMapList\","),
+        (format!("{MAPS}?limit=1"), "{\n  \"kind\": \"ConfigMapList\","),
+        (format!("{MAPS}/none"), "{\n  \"apiVersion\": \"v1\",\n  \"code\": 404,"),
+        ("/version".to_owned(), "{\n  \"buildDate\": "),
+        ("/apis".to_owned(), "{\n  \""),
+    ] {
+        let (plain, read) = (get(&path, "kubectl/v1.36").await, get(&path, "curl/8.0").await);
+        assert_eq!((plain.code, plain.json()), (read.code, read.json()), "{path}");
+        assert!(!plain.bytes.contains(&b'\n') || plain.headers.contains_key("content-encoding"), "{path}");
+        assert!(read.text().starts_with(start), "{path}: {}", read.text());
+        let length = read.headers.get("content-length").map(|value| value.to_str().expect("text").parse());
+        assert!(length.is_none_or(|length| length == Ok(read.bytes.len())), "{path}");
+    }
+    let asked = get(&format!("{MAPS}/m0?pretty=true"), "kubectl/v1.36").await;
+    assert!(asked.text().contains("\n  \"data\": {\n    \"k\": \"v\"\n  }\n}"), "{}", asked.text());
+    // A watch is lines, one for each event.
+    let request = http::Request::builder().uri(format!("{MAPS}?watch=1&timeoutSeconds=1&pretty=1"));
+    let watch = server.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(watch.text().lines().count(), 10, "{}", watch.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn big_lists_are_streamed_and_compressed() {
     let server = Server::start().await;
     for i in 0..50 {

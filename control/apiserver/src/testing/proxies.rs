@@ -76,6 +76,11 @@ async fn backend(mut request: Request<Incoming>, port: String) -> Result<Respons
         let reply = reply.status(302).header("location", format!("http://{ADDRESS}:{port}/there?x=1"));
         return Ok(reply.body(Body::empty()).unwrap());
     }
+    if request.uri().path() == "/asked" {
+        let asked = request.headers()["x-forwarded-host"].to_str().unwrap();
+        let reply = reply.status(302).header("location", format!("https://{asked}/there"));
+        return Ok(reply.body(Body::empty()).unwrap());
+    }
     if let Some(page) = request.uri().path().strip_prefix("/page/") {
         return Ok(pages(page));
     }
@@ -213,6 +218,9 @@ async fn a_root_is_a_folder_and_redirections_stay_inside() {
         assert_eq!(posted["uri"], "/");
         let answer = server.get(&format!("{path}/away")).await;
         assert_eq!((answer.code, location(&answer)), (302, format!("{path}/there?x=1")));
+        let request = Request::get(format!("{path}/asked")).header("host", "api:6443").body(Body::empty());
+        let answer = server.send(request.unwrap()).await;
+        assert_eq!((answer.code, location(&answer)), (302, format!("https://api:6443{path}/there")));
     }
 }
 
