@@ -7,7 +7,6 @@ use super::net::in_host;
 use super::turn::{Turn, turn};
 use std::hash::BuildHasher;
 use std::path::PathBuf;
-use std::time::Duration;
 use xtask::cluster::{Cluster, Spec};
 use xtask::{images, repo};
 
@@ -67,9 +66,9 @@ impl TestCluster {
         }
     }
 
-    /// Leaves the cluster alone for at least so long, while other tests have their turn.
-    pub fn rest(&mut self, time: Duration) {
-        self.turn.rest(time);
+    /// Lets other tests have their turn while this one only `waits`.
+    pub fn rest<T>(&self, waits: impl FnOnce() -> T) -> T {
+        self.turn.rest(waits)
     }
 
     /// kubectl 1.`minor` as administrator.

@@ -6,30 +6,60 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 /// One cluster at a time: two cores do not carry two without changing what is measured in time limits.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+static TURNS: Turns = Turns { taken: Mutex::new(false), given: Condvar::new() };
+
+/// Whether somebody has the right. No guard of a lock: a turn is given and taken by different threads of a test.
+struct Turns {
+    taken: Mutex<bool>,
+    given: Condvar,
+}
+
+impl Turns {
+    fn take(&self) {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.given.wait_while(taken, |taken| *taken).unwrap_or_else(PoisonError::into_inner);
+        *taken = true;
+    }
+
+    fn give(&self) {
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.given.notify_one();
+    }
+
+    /// Gives the right away and takes it again, however `waits` ends.
+    fn rest<T>(&self, waits: impl FnOnce() -> T) -> T {
+        struct Again<'a>(&'a Turns);
+        impl Drop for Again<'_> {
+            fn drop(&mut self) {
+                self.0.take();
+            }
+        }
+        self.give();
+        let _again = Again(self);
+        waits()
+    }
+}
 
 /// The right to make clusters, until it is dropped. Says then how long it was used: so it shows where the minutes go.
 pub struct Turn {
     begin: Instant,
-    _folder: Arc<Flock<File>>,
-    test: Option<MutexGuard<'static, ()>>,
+    folder: Option<Arc<Flock<File>>>,
 }
 
 impl Turn {
-    /// Does nothing for at least so long, while other tests of this run may have clusters.
-    pub fn rest(&mut self, time: Duration) {
-        self.test = None;
-        std::thread::sleep(time);
-        self.test = Some(mine());
+    /// Lets other tests of this run have clusters while this one only `waits`.
+    pub fn rest<T>(&self, waits: impl FnOnce() -> T) -> T {
+        TURNS.rest(waits)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        TURNS.give();
         // Threads of tests bear their names.
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("a test");
@@ -39,8 +69,11 @@ impl Drop for Turn {
 
 /// Waits until no other test, of this process or of another run of this checkout, has a cluster.
 pub fn turn() -> Turn {
-    let test = mine();
-    Turn { begin: Instant::now(), _folder: folder(), test: Some(test) }
+    TURNS.take();
+    // Given back also when there is no folder.
+    let mut turn = Turn { begin: Instant::now(), folder: None };
+    turn.folder = Some(folder());
+    turn
 }
 
 /// The lock of this run: one for all of its tests, some of which may rest.
@@ -52,10 +85,6 @@ fn folder() -> Arc<Flock<File>> {
         *held = Arc::downgrade(&folder);
         folder
     })
-}
-
-fn mine() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Locks a folder, which is made when it is missing. The lock ends with its holder, however that ends.
@@ -95,6 +124,32 @@ fn say(text: &str) {
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    #[test]
+    fn who_rests_lets_others_in_and_comes_back() {
+        static TURNS: Turns = Turns { taken: Mutex::new(false), given: Condvar::new() };
+        let (said, heard) = channel();
+        TURNS.take();
+        let other = std::thread::spawn(move || {
+            TURNS.take();
+            said.send("in").unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            said.send("out").unwrap();
+            TURNS.give();
+        });
+        assert!(heard.recv_timeout(Duration::from_millis(100)).is_err(), "the other waits");
+        let broken = std::panic::catch_unwind(|| {
+            TURNS.rest(|| {
+                assert_eq!(heard.recv(), Ok("in"));
+                panic!("while it rests");
+            })
+        });
+        assert!(broken.is_err());
+        assert_eq!(heard.try_recv(), Ok("out"), "back when the other has ended, also after a panic");
+        assert!(*TURNS.taken.lock().unwrap());
+        other.join().unwrap();
+    }
 
     /// Who comes second waits, also when the first one takes the folder away.
     #[test]
