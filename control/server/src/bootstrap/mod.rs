@@ -1,7 +1,7 @@
 //! The objects that every cluster has, made at the first start and mended at every later one.
 //!
 //! All of it goes through the API. The identity is `system:apiserver` in `system:masters`, as in Kubernetes: before
-//! roles exist nobody else may make them. No component carries it.
+//! roles exist nobody else may make them. No component but the server itself carries it.
 
 mod aggregation;
 mod objects;
