@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 
 const POD: &str = "/api/v1/namespaces/t/pods/p";
@@ -65,7 +66,11 @@ async fn rest(socket: &mut Socket) -> Vec<Message> {
     let mut out = Vec::new();
     loop {
         match next(socket).await {
-            Message::Close(_) => return out,
+            Message::Close(end) => {
+                // Without a code kubectl takes it for a cut connection.
+                assert_eq!(end.map(|end| end.code), Some(CloseCode::Normal));
+                return out;
+            }
             message => out.push(message),
         }
     }

@@ -23,7 +23,9 @@ use hyper_util::rt::TokioIo;
 use keelson_api::status::Status;
 use std::time::Duration;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
 /// What a key is hashed with (RFC 6455, 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -148,9 +150,11 @@ impl Opening {
 /// Ends a connection in order: the client is told, and has a moment to say that it heard. To drop a connection on
 /// which something waits to be read would take from the client what it has not read yet.
 pub async fn close(mut sink: Sink, mut source: Source) {
+    // Clients take an end without a code for a cut.
+    let end = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
     let farewell = async {
         // A client that is gone already has been told.
-        let _ = sink.close().await;
+        let _ = sink.send(Message::Close(Some(end))).await;
         while let Some(Ok(_)) = source.next().await {}
     };
     let _ = tokio::time::timeout(LINGER, farewell).await;
