@@ -1,7 +1,7 @@
 //! Impersonation: acting as somebody else, for those who may.
 
 use super::attributes::Attributes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use keelson_api::identity::{
     GROUP_AUTHENTICATED, GROUP_SERVICE_ACCOUNTS, GROUP_UNAUTHENTICATED, USER_ANONYMOUS, UserInfo,
 };
@@ -17,19 +17,20 @@ pub(super) fn impersonate(
     headers: &HeaderMap,
     check: &dyn Fn(&Attributes<'_>) -> Result<(), Status>,
 ) -> Result<Option<UserInfo>, Status> {
-    let values = |name: &str| -> Vec<String> {
-        headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect()
+    let values = |name: &str| -> Result<Vec<String>, Status> {
+        headers.get_all(name).iter().map(|value| text(name, value)).collect()
     };
-    let username = values(USER).into_iter().next().unwrap_or_default();
-    let mut groups = values(GROUP);
-    let uid = values(UID).into_iter().next().unwrap_or_default();
-    let extra = extra(headers);
+    let (users, mut groups, uids) = (values(USER)?, values(GROUP)?, values(UID)?);
+    let username = users.into_iter().next().unwrap_or_default();
+    let uid = uids.into_iter().next().unwrap_or_default();
+    let extra = extra(headers)?;
     if username.is_empty() {
         if groups.is_empty() && uid.is_empty() && extra.is_empty() {
             return Ok(None);
         }
         return Err(Status::internal("requested impersonation of a group, uid or extra without a user"));
     }
+    let asked_groups = groups.clone();
     match service_account(&username) {
         Some((namespace, name)) => {
             may(check, "serviceaccounts", "", namespace, name)?;
@@ -40,8 +41,8 @@ pub(super) fn impersonate(
         }
         None => may(check, "users", "", "", &username)?,
     }
-    for group in values(GROUP) {
-        may(check, "groups", "", "", &group)?;
+    for group in &asked_groups {
+        may(check, "groups", "", "", group)?;
     }
     if !uid.is_empty() {
         may(check, "uids", "", "", &uid)?;
@@ -79,15 +80,21 @@ fn may(
     })
 }
 
-fn extra(headers: &HeaderMap) -> std::collections::BTreeMap<String, Vec<String>> {
+/// A header's value, which may be in any script. What cannot be read is refused: left out, the request would be done
+/// by the requester.
+fn text(name: &str, value: &HeaderValue) -> Result<String, Status> {
+    let text = std::str::from_utf8(value.as_bytes());
+    text.map(str::to_owned).map_err(|_| Status::bad_request(format!("the header {name} is not UTF-8")))
+}
+
+fn extra(headers: &HeaderMap) -> Result<std::collections::BTreeMap<String, Vec<String>>, Status> {
     let mut extra = std::collections::BTreeMap::<String, Vec<String>>::new();
     for (name, value) in headers {
         let Some(key) = name.as_str().strip_prefix(EXTRA) else { continue };
-        if let Ok(value) = value.to_str() {
-            extra.entry(percent_decoded(key)).or_default().push(value.to_owned());
-        }
+        let value = text(name.as_str(), value)?;
+        extra.entry(percent_decoded(key)).or_default().push(value);
     }
-    extra
+    Ok(extra)
 }
 
 /// Header names carry the key percent-encoded; what is no valid encoding stays as it is.
@@ -124,7 +131,7 @@ mod tests {
     fn check(headers: &[(&'static str, &str)], wanted: Option<UserInfo>, asked: &[&str]) {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(*name, value.parse().unwrap());
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let questions = RefCell::new(Vec::new());
         let user = impersonate(&map, &|attributes| {
@@ -177,6 +184,21 @@ mod tests {
             Some(with_extra),
             &["/users/ /u", "authentication.k8s.io/userextras/a/b /v"],
         );
+    }
+
+    #[test]
+    fn names_in_any_script() {
+        check(
+            &[("Impersonate-User", "jürgen"), ("Impersonate-Group", "εργάτες")],
+            Some(user("jürgen", &["εργάτες", "system:authenticated"])),
+            &["/users/ /jürgen", "/groups/ /εργάτες"],
+        );
+        for header in ["impersonate-user", "impersonate-group", "impersonate-uid", "impersonate-extra-a"] {
+            let mut map = HeaderMap::new();
+            map.insert(header, HeaderValue::from_bytes(b"j\xfcrgen").unwrap());
+            let refused = impersonate(&map, &|_| Ok(())).unwrap_err();
+            assert_eq!((refused.code, refused.message), (400, format!("the header {header} is not UTF-8")));
+        }
     }
 
     #[test]
