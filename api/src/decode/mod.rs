@@ -2,6 +2,7 @@
 //!
 //! Untrusted bytes come in here; nothing panics on them. Never decides what a kind allows.
 
+mod bounds;
 mod reader;
 mod syntax;
 mod yaml;

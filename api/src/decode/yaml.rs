@@ -1,6 +1,6 @@
 //! YAML into `Value`, with the lines of duplicate keys.
 
-use super::SyntaxError;
+use super::{SyntaxError, bounds};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -18,12 +18,16 @@ pub(super) struct Parsed {
 /// Reads one document; an empty one is null.
 pub(super) fn parse(body: &[u8]) -> Result<Parsed, SyntaxError> {
     let text = String::from_utf8_lossy(body);
-    let options =
-        serde_saphyr::options! { duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins };
+    let options = serde_saphyr::options! {
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
+        // What aliases may repeat is bounded by its size, not by their number.
+        budget: serde_saphyr::budget! { enforce_alias_anchor_ratio: false },
+    };
     let duplicates = RefCell::new(Vec::new());
     let value = if text.trim().is_empty() {
         Ok(Value::Null)
     } else {
+        bounds::check(&text)?;
         serde_saphyr::with_deserializer_from_str_with_options(&text, options, |deserializer| {
             Node(&duplicates).deserialize(deserializer)
         })
