@@ -17,6 +17,7 @@ pub mod kinds;
 pub mod meta;
 pub mod names;
 pub mod patch;
+pub mod percent;
 pub mod quantity;
 pub mod resource;
 pub mod schema;

@@ -1,5 +1,7 @@
 //! A request's query: names and values, decoded.
 
+use keelson_api::percent::decode;
+
 /// All parameters in their order.
 pub(super) struct Query(Vec<(String, String)>);
 
@@ -10,7 +12,7 @@ impl Query {
             pairs
                 .map(|pair| {
                     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (decode(name), decode(value))
+                    (decode(name, true).into_owned(), decode(value, true).into_owned())
                 })
                 .collect(),
         )
@@ -30,35 +32,17 @@ impl Query {
     }
 }
 
-/// Percent signs and plus signs; bytes that are no UTF-8 are replaced.
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|h| std::str::from_utf8(h).ok());
-        match (bytes[at], hex.and_then(|h| u8::from_str_radix(h, 16).ok())) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 2;
-            }
-            (b'+', _) => out.push(b' '),
-            (byte, _) => out.push(byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn values() {
-        let query = Query::parse(Some("command=sh&command=-c&command=echo+a%20%26%C3%A4&tty=1&x=%zz&y"));
+        let query = "command=sh&command=-c&command=echo+a%20%26%C3%A4&tty=1&x=%zz&y&sign=%+1&pl%75s=1%2b1";
+        let query = Query::parse(Some(query));
         assert_eq!(query.all("command"), ["sh", "-c", "echo a &ä"]);
         assert!(query.flag(&["tty"]) && !query.flag(&["stdin", "input"]));
         assert_eq!((query.get("x"), query.get("y"), query.get("z")), (Some("%zz"), Some(""), None));
+        assert_eq!((query.get("sign"), query.get("plus")), (Some("%+1"), Some("1+1")));
     }
 }

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue};
 use keelson_api::identity::{
     GROUP_AUTHENTICATED, GROUP_SERVICE_ACCOUNTS, GROUP_UNAUTHENTICATED, USER_ANONYMOUS, UserInfo,
 };
+use keelson_api::percent;
 use keelson_api::status::Status;
 
 const USER: &str = "impersonate-user";
@@ -92,30 +93,10 @@ fn extra(headers: &HeaderMap) -> Result<std::collections::BTreeMap<String, Vec<S
     for (name, value) in headers {
         let Some(key) = name.as_str().strip_prefix(EXTRA) else { continue };
         let value = text(name.as_str(), value)?;
-        extra.entry(percent_decoded(key)).or_default().push(value);
+        // Names of headers cannot have every character: keys are escaped in them.
+        extra.entry(percent::decode(key, false).into_owned()).or_default().push(value);
     }
     Ok(extra)
-}
-
-/// Header names carry the key percent-encoded; what is no valid encoding stays as it is.
-fn percent_decoded(key: &str) -> String {
-    let bytes = key.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while index < bytes.len() {
-        let hex = key.get(index + 1..index + 3).filter(|_| bytes[index] == b'%');
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                index += 3;
-            }
-            None => {
-                decoded.push(bytes[index]);
-                index += 1;
-            }
-        }
-    }
-    String::from_utf8(decoded).unwrap_or_else(|_| key.to_owned())
 }
 
 fn service_account(username: &str) -> Option<(&str, &str)> {
@@ -177,13 +158,18 @@ mod tests {
             Some(user("system:anonymous", &["system:unauthenticated"])),
             &["/users/ /system:anonymous"],
         );
-        let mut with_extra = user("u", &["system:authenticated"]);
-        with_extra.extra.insert("a/b".to_owned(), vec!["v".to_owned()]);
-        check(
-            &[("Impersonate-User", "u"), ("Impersonate-Extra-a%2fb", "v")],
-            Some(with_extra),
-            &["/users/ /u", "authentication.k8s.io/userextras/a/b /v"],
-        );
+        // Escapes are decoded; what is none stays, and so does a plus sign.
+        for (header, key) in [
+            ("Impersonate-Extra-a%2fb", "a/b"),
+            ("Impersonate-Extra-a%+1", "a%+1"),
+            ("Impersonate-Extra-a+%20", "a+ "),
+            ("Impersonate-Extra-a%ff", "a%ff"),
+        ] {
+            let mut with_extra = user("u", &["system:authenticated"]);
+            with_extra.extra.insert(key.to_owned(), vec!["v".to_owned()]);
+            let asked = format!("authentication.k8s.io/userextras/{key} /v");
+            check(&[("Impersonate-User", "u"), (header, "v")], Some(with_extra), &["/users/ /u", &asked]);
+        }
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub struct ResourcePath<'a> {
 
 /// Decodes percent escapes of a path; an escape that is not UTF-8 leaves the path as it is.
 pub fn decode_path(path: &str) -> Cow<'_, str> {
-    if path.contains('%') { query::decode(path, false) } else { Cow::Borrowed(path) }
+    keelson_api::percent::decode(path, false)
 }
 
 /// The resource that a decoded path names; `None` for paths that are no resource (`/version`, `/apis/apps/v1`).

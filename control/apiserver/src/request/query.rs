@@ -1,6 +1,7 @@
 //! Query strings: pairs in order, percent escapes decoded. Nothing here fails: what is not an escape stands for
 //! itself, as the clients in use never send it.
 
+use keelson_api::percent::decode;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -32,46 +33,9 @@ pub fn truthy(value: &str) -> bool {
     !(value == "0" || value.eq_ignore_ascii_case("false"))
 }
 
-/// Decodes percent escapes, and `+` as a space when `plus` is set. Text whose escapes are broken or not UTF-8
-/// is returned as it is.
-pub fn decode(text: &str, plus: bool) -> Cow<'_, str> {
-    if !text.bytes().any(|b| b == b'%' || (plus && b == b'+')) {
-        return Cow::Borrowed(text);
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'+' if plus => out.push(b' '),
-            b'%' => {
-                let hex = |i: usize| bytes.get(i).and_then(|b| (*b as char).to_digit(16));
-                let (Some(high), Some(low)) = (hex(at + 1), hex(at + 2)) else { return Cow::Borrowed(text) };
-                out.push((high * 16 + low) as u8);
-                at += 2;
-            }
-            other => out.push(other),
-        }
-        at += 1;
-    }
-    match String::from_utf8(out) {
-        Ok(decoded) => Cow::Owned(decoded),
-        Err(_) => Cow::Borrowed(text),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn decodes() {
-        assert_eq!(decode("a%3Db+c", true), "a=b c");
-        assert_eq!(decode("a+b", false), "a+b");
-        assert_eq!(decode("%E2%82%AC", true), "\u{20ac}");
-        assert_eq!(decode("%", true), "%");
-        assert_eq!(decode("%4", true), "%4");
-    }
 
     #[test]
     fn finds() {
