@@ -110,15 +110,14 @@ async fn supervise(
         return tasks.stop().await;
     };
     let election = Election::spawn(make_client(MANAGER), election);
-    let mut leading = election.leading();
     loop {
         tokio::select! {
-            alive = until(&mut leading, true) => if !alive { return },
+            alive = election.until(true) => if !alive { return },
             _ = &mut stopped => return election.release().await,
         }
         let tasks = run(&config, &make_client, &synced);
         tokio::select! {
-            alive = until(&mut leading, false) => {
+            alive = election.until(false) => {
                 tasks.stop().await;
                 if !alive { return }
             }
@@ -128,11 +127,6 @@ async fn supervise(
             }
         }
     }
-}
-
-/// Waits until the lease is held or lost; false when the election has ended.
-async fn until(leading: &mut watch::Receiver<bool>, wanted: bool) -> bool {
-    leading.wait_for(|leading| *leading == wanted).await.is_ok()
 }
 
 fn run(config: &ControllerConfig, make_client: &MakeClient, synced: &watch::Sender<bool>) -> Tasks {

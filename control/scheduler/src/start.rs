@@ -75,23 +75,17 @@ async fn supervise(
         return;
     };
     let election = Election::spawn(client.clone(), election);
-    let mut leading = election.leading();
     loop {
         tokio::select! {
-            alive = until(&mut leading, true) => if !alive { return },
+            alive = election.until(true) => if !alive { return },
             _ = &mut stopped => return election.release().await,
         }
         tokio::select! {
             () = schedule(&client, &config, &synced) => {}
-            alive = until(&mut leading, false) => if !alive { return },
+            alive = election.until(false) => if !alive { return },
             _ = &mut stopped => return election.release().await,
         }
     }
-}
-
-/// Waits until the lease is held or lost; false when the election has ended.
-async fn until(leading: &mut watch::Receiver<bool>, wanted: bool) -> bool {
-    leading.wait_for(|leading| *leading == wanted).await.is_ok()
 }
 
 async fn schedule(client: &Client, config: &SchedulerConfig, synced: &watch::Sender<bool>) {

@@ -73,6 +73,11 @@ impl Election {
         self.leading.clone()
     }
 
+    /// Waits until the lease is held (`wanted`) or not; false when the candidacy has ended before.
+    pub async fn until(&self, wanted: bool) -> bool {
+        self.leading().wait_for(|leading| *leading == wanted).await.is_ok()
+    }
+
     /// Stops leading and gives the lease back, so that another takes over at once.
     pub async fn release(self) {
         let (done, wait) = oneshot::channel();
@@ -160,11 +165,11 @@ impl Candidate {
                 let lease = json!({
                     "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
                     "metadata": {"name": self.config.name, "namespace": self.config.namespace},
-                    "spec": self.spec(true, 0),
+                    "spec": self.spec(0),
                 });
                 self.client.create(&Resource::LEASES, &self.config.namespace, &lease).await?
             }
-            Act::Take { transitions } => self.patch(self.spec(true, transitions)).await?,
+            Act::Take { transitions } => self.patch(self.spec(transitions)).await?,
             Act::Renew => self.patch(json!({"renewTime": now_micros()})).await?,
         };
         self.lease = Some(written);
@@ -187,18 +192,16 @@ impl Candidate {
         self.client.merge_patch(&Resource::LEASES, &self.config.namespace, &self.config.name, &patch).await
     }
 
-    fn spec(&self, acquire: bool, transitions: i64) -> Value {
+    /// Of a lease that is taken now.
+    fn spec(&self, transitions: i64) -> Value {
         let now = now_micros();
-        let mut spec = json!({
+        json!({
             "holderIdentity": self.config.identity,
             "leaseDurationSeconds": self.config.duration.as_secs().max(1),
+            "acquireTime": now,
             "renewTime": now,
             "leaseTransitions": transitions,
-        });
-        if acquire {
-            spec["acquireTime"] = json!(now);
-        }
-        spec
+        })
     }
 
     async fn give_back(&mut self) {
