@@ -175,16 +175,6 @@ impl Client {
         self.write(Method::POST, path, JSON, encode(object)?).await
     }
 
-    pub async fn get_subresource<T: DeserializeOwned>(
-        &self,
-        r: &Resource,
-        namespace: &str,
-        name: &str,
-        subresource: &str,
-    ) -> Result<T> {
-        self.read(Method::GET, object_path(r, namespace, name, subresource), JSON).await
-    }
-
     pub async fn replace_subresource<T: DeserializeOwned>(
         &self,
         r: &Resource,

@@ -119,14 +119,6 @@ impl Quantity {
         }
     }
 
-    pub fn is_positive(&self) -> bool {
-        self.nanos > 0
-    }
-
-    pub fn is_negative(&self) -> bool {
-        self.nanos < 0
-    }
-
     pub fn is_zero(&self) -> bool {
         self.nanos == 0
     }

@@ -4,10 +4,11 @@ mod correlate;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::views::{Meta, ObjectReference, Partial};
+use crate::views::{Meta, Partial};
 use correlate::{Correlator, Decision};
 use jiff::Timestamp;
 use keelson_api::resource::Resource;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -30,15 +31,22 @@ impl EventType {
     }
 }
 
-/// What an event is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// What an event is about; serialized as a core/v1 ObjectReference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub api_version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub uid: String,
     /// For example `spec.containers{web}`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub field_path: String,
 }
 
@@ -51,18 +59,6 @@ impl ObjectRef {
             name: meta.name.clone(),
             uid: meta.uid.clone(),
             field_path: String::new(),
-        }
-    }
-
-    fn to_reference(&self) -> ObjectReference {
-        ObjectReference {
-            api_version: self.api_version.clone(),
-            kind: self.kind.clone(),
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-            uid: self.uid.clone(),
-            field_path: self.field_path.clone(),
-            ..ObjectReference::default()
         }
     }
 
@@ -160,7 +156,7 @@ fn body(source: &Source, occurrence: &Occurrence, name: &str, message: &str, cou
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": name, "namespace": occurrence.object.event_namespace()},
-        "involvedObject": occurrence.object.to_reference(),
+        "involvedObject": occurrence.object,
         "type": occurrence.event_type.as_str(),
         "reason": occurrence.reason,
         "message": message,

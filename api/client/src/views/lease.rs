@@ -15,8 +15,6 @@ pub struct Lease {
 #[serde(default, rename_all = "camelCase")]
 pub struct LeaseSpec {
     pub holder_identity: Option<String>,
-    pub lease_duration_seconds: Option<i64>,
-    pub acquire_time: Option<Timestamp>,
     pub renew_time: Option<Timestamp>,
     pub lease_transitions: Option<i64>,
 }

@@ -8,7 +8,6 @@ mod configmap;
 mod deployment;
 mod endpoints;
 mod endpointslice;
-mod event;
 mod lease;
 mod meta;
 mod namespace;
@@ -27,7 +26,6 @@ pub use configmap::*;
 pub use deployment::*;
 pub use endpoints::*;
 pub use endpointslice::*;
-pub use event::*;
 pub use lease::*;
 pub use meta::*;
 pub use namespace::*;
@@ -51,6 +49,6 @@ macro_rules! views {
 }
 
 views! {
-    CertificateSigningRequest ConfigMap Deployment EndpointSlice Endpoints Event Lease Namespace Node
-    Partial Pod Raw ReplicaSet Secret Service ServiceAccount
+    CertificateSigningRequest ConfigMap Deployment EndpointSlice Endpoints Lease Namespace Node Partial
+    Pod Raw ReplicaSet Secret Service ServiceAccount
 }
