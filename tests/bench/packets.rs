@@ -127,7 +127,7 @@ fn tables() -> Result<Tables> {
             serde_json::from_value(node("one", "192.168.7.1", "10.244.1.0/24"))?,
             serde_json::from_value(node("two", "192.168.7.2", "10.244.2.0/24"))?,
         ],
-        pods: Vec::new(),
+        ..Views::default()
     };
     let endpoint = |ifindex| Endpoint { ifindex, mac: [2, 0, 0, 0, 0, 1], ..Endpoint::default() };
     let endpoints = BTreeMap::from([

@@ -20,7 +20,8 @@ pub struct Config {
     pub vxlan_ifindex: u32,
     /// VXLAN network identifier.
     pub vni: u32,
-    /// Advanced with every policy change; flows of an older epoch are judged again.
+    /// Advanced with every policy change, after all else that the change writes; flows of another epoch are
+    /// judged again.
     pub policy_epoch: u32,
     /// First port used for masquerading; no local socket is given one from here on.
     pub nat_first: u16,

@@ -83,9 +83,9 @@ counted! {
     Protocol = "protocol",
     /// A tunnelled packet from a sender that does not own the inner address.
     Tunnel = "tunnel",
-    /// The policy of the sender forbids it.
+    /// The policy of the sender forbids it. Not counted yet: no policy is enforced.
     EgressPolicy = "egress_policy",
-    /// The policy of the receiver forbids it.
+    /// The policy of the receiver forbids it. Not counted yet: no policy is enforced.
     IngressPolicy = "ingress_policy",
     /// The packet could not be changed (out of memory).
     Rewrite = "rewrite",

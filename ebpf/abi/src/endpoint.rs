@@ -6,7 +6,7 @@
 pub struct Endpoint {
     /// Host side of the pod's veth; also what the pod may send through.
     pub ifindex: u32,
-    /// The policy set that judges this pod's flows; 0 allows all.
+    /// The policy set that judges this pod's flows; 0 where no policy selects the pod.
     pub policy_set: u32,
     /// Reserved for per-pod switches, zero.
     pub flags: u32,

@@ -52,9 +52,10 @@ pub struct Flow {
     /// Time of the last packet in either direction, coarse monotonic nanoseconds; at most
     /// [`Flow::REFRESH_NS`] behind.
     pub seen_ns: u64,
-    /// Epoch in which the policy judged this flow.
+    /// Epoch in which the policy judged this flow last; the same in both entries.
     pub policy_epoch: u32,
-    /// Policy set of the pod that sent the first packet, 0 when it is not a pod of this node.
+    /// The set by which it did so: that of the pod that sent the first packet, 0 when it is not a pod of this
+    /// node. The same in both entries.
     pub policy_set: u32,
     /// The service that chose the backend, 0 for none.
     pub service: u32,
@@ -77,6 +78,8 @@ impl Flow {
     pub const OUTSIDE: u32 = 16;
     /// The backend has left its service: packets go on, a new connection chooses anew.
     pub const LEFT: u32 = 32;
+    /// The flow was opened by a pod of this node, whose policy set judges it.
+    pub const OWN: u32 = 64;
     /// Both are closed, or one has reset the connection.
     pub const CLOSED: u32 = Self::OWN_FIN | Self::PEER_FIN;
 

@@ -33,7 +33,7 @@ pub use socket::{SocketKey, SocketOrigin};
 pub use trace::{Trace, TraceVerdict};
 
 /// Version of every layout in this crate. Pinned maps lie in a folder named after it.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Names of the maps in the object, as user space looks them up.
 pub mod map {

@@ -30,6 +30,6 @@ pub struct Trace {
     pub tunnel: u32,
     /// [`crate::Hook`] as a number.
     pub hook: u32,
-    /// Padding, always zero.
-    pub reserved: u32,
+    /// 1 when the policy was asked about the packet's flow, else 0.
+    pub asked: u32,
 }

@@ -11,14 +11,14 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::programs::TcContext;
 use keelson_ebpf_abi::{Backend, Config, Flow, Reason, Service};
 
-/// Starts a flow that leaves as it came.
+/// Starts a flow that leaves as it came, and that no pod of this node has sent.
 #[inline(always)]
-pub fn prepare(config: &Config, state: &mut State, policy_set: u32, now: u64) {
+pub fn prepare(state: &mut State, now: u64) {
     state.flow = Flow {
         translated: state.packet.tuple,
         seen_ns: now,
-        policy_epoch: config.policy_epoch,
-        policy_set,
+        policy_epoch: state.epoch,
+        policy_set: 0,
         service: 0,
         flags: 0,
         reserved: [0; 2],
@@ -33,7 +33,7 @@ pub fn turn(state: &mut State, service: &Service, backend: &Backend) {
     state.flow.translated.destination_port = backend.port;
 }
 
-/// Sends a packet on by a flow that exists. A new policy epoch has it judged again.
+/// Sends a packet on by a flow that exists. The first one of a new policy epoch has the flow judged again.
 #[inline(always)]
 pub fn established(
     ctx: &TcContext,
@@ -46,10 +46,7 @@ pub fn established(
     fragments::remember(&state.packet, now);
     state.to = flow.translated;
     let route = route::of_flow(config, flow, &state.to, &mut state.hop)?;
-    if flow.policy_epoch != config.policy_epoch && flow.flags & Flow::REPLY == 0 {
-        judge(config, flow.policy_set, route, state)?;
-        flow.policy_epoch = config.policy_epoch;
-    }
+    policy::renew(state, flow)?;
     send(ctx, config, state, route)
 }
 
@@ -93,7 +90,9 @@ fn first(
     masquerade: bool,
 ) -> Result<Verdict, Reason> {
     state.to = state.flow.translated;
-    judge(config, state.flow.policy_set, route, state)?;
+    state.delivered = state.to;
+    let receiver_set = if route == Route::Pod { state.hop.policy_set } else { 0 };
+    policy::judge(state, state.flow.policy_set, receiver_set)?;
     // What cannot be carried out must not become a flow.
     let portable = state.packet.has_port();
     let turned = state.to.destination_port != state.packet.tuple.destination_port;
@@ -181,18 +180,6 @@ fn carry(
     }
     csum::rewrite_quoted(ctx, &state.packet, l4, &state.quoted, &state.quoted_to)?;
     send(ctx, config, state, route)
-}
-
-#[inline(always)]
-fn judge(config: &Config, sender_set: u32, route: Route, state: &State) -> Result<(), Reason> {
-    let epoch = config.policy_epoch;
-    if !policy::allows_egress(sender_set, epoch, &state.to) {
-        return Err(Reason::EgressPolicy);
-    }
-    if route == Route::Pod && !policy::allows_ingress(state.hop.policy_set, epoch, &state.to) {
-        return Err(Reason::IngressPolicy);
-    }
-    Ok(())
 }
 
 /// Sends the packet on as `state.to`.

@@ -11,6 +11,11 @@ use keelson_ebpf_abi::{Flow, Tuple};
 /// The record.
 #[repr(C)]
 pub struct State {
+    /// The policy's epoch when the packet came. Read once and before all that policies judge by: a flow that is
+    /// judged while they change is marked with the epoch before, and judged again.
+    pub epoch: u32,
+    /// 1 once the policy has been asked about the packet's flow.
+    pub asked: u32,
     /// The packet as parsed.
     pub packet: Packet,
     /// The tuple that the packet leaves with.
@@ -20,6 +25,8 @@ pub struct State {
     /// The packet that an ICMP error is about, as it is quoted and as its sender knows it.
     pub quoted: Tuple,
     pub quoted_to: Tuple,
+    /// What the policy judges: the flow's first packet as its receiver gets it.
+    pub delivered: Tuple,
     /// The flow being opened, and its answer's entry.
     pub flow: Flow,
     pub reply: Flow,

@@ -100,6 +100,10 @@ pub fn run(ctx: &TcContext, hook: Hook, judge: Judge) -> i32 {
     };
     // SAFETY: this CPU's record, and only one packet program runs on a CPU at a time.
     let state = unsafe { &mut *state };
+    // SAFETY: a field of the map's one value, which user space may write at any time: hence volatile, so that it is
+    // read here and nowhere else.
+    state.epoch = unsafe { ptr::read_volatile(&config.policy_epoch) };
+    state.asked = 0;
     let verdict = judge(ctx, config, state);
     if config.flags & Config::TRACE != 0 {
         trace(config, hook, verdict, state);
@@ -131,7 +135,7 @@ fn trace(config: &Config, hook: Hook, verdict: Result<Verdict, Reason>, state: &
     let Some(slot) = maps::TRACE.get_ptr_mut(0) else { return };
     // SAFETY: a slot of this CPU.
     let trace = unsafe { &mut *slot };
-    *trace = Trace { verdict: 0, reason: 0, ifindex: 0, tunnel: 0, hook: hook.index(), reserved: 0 };
+    *trace = Trace { verdict: 0, reason: 0, ifindex: 0, tunnel: 0, hook: hook.index(), asked: state.asked };
     match verdict {
         Ok(Verdict::Pass) => trace.verdict = TraceVerdict::Pass as u32,
         Err(reason) => {

@@ -71,6 +71,7 @@ pub struct Engine {
     netlink: Netlink,
     backend: Backend,
     attachments: Attachments,
+    /// Where this node's pods are; the compiler adds their policy sets.
     endpoints: BTreeMap<Address, Endpoint>,
     ipam: Option<Ipam>,
     /// This node's pods, as the API has them.
@@ -167,6 +168,14 @@ impl Engine {
     pub fn sweeper(&self) -> Option<crate::backend::ebpf::Sweeper> {
         match &self.backend {
             Backend::Ebpf(ebpf) => Some(ebpf.sweeper()),
+            Backend::Iptables(_) => None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ebpf(&self) -> Option<&Ebpf> {
+        match &self.backend {
+            Backend::Ebpf(ebpf) => Some(ebpf),
             Backend::Iptables(_) => None,
         }
     }

@@ -20,8 +20,8 @@ pub struct Added {
 }
 
 impl Engine {
-    /// Gives a sandbox its network. When it returns, the pod's endpoint and policy set are in force. An
-    /// attempt that fails leaves nothing.
+    /// Gives a sandbox its network. When it returns, the pod's endpoint is in force, and with it the policy set that
+    /// the tables have for it: 0 for every pod as yet. An attempt that fails leaves nothing.
     pub async fn add(&mut self, sandbox: &Sandbox) -> Result<Added, EngineError> {
         if let Some(known) = self.attachments.all().get(&sandbox.key).cloned() {
             if known.netns != sandbox.netns {
@@ -140,8 +140,9 @@ impl Engine {
 
     /// Brings one endpoint to the backend, without compiling everything anew.
     async fn write_endpoint(&mut self, address: Address) -> Result<(), EngineError> {
+        let row = self.endpoints.get(&address).map(|network| self.compiler.row(address, network));
         match &mut self.backend {
-            Backend::Ebpf(ebpf) => Ok(ebpf.set_endpoint(address, self.endpoints.get(&address))?),
+            Backend::Ebpf(ebpf) => Ok(ebpf.set_endpoint(address, row.as_ref())?),
             Backend::Iptables(_) => Ok(()),
         }
     }

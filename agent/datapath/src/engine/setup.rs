@@ -129,8 +129,10 @@ impl Engine {
         }
         let tunnel = netlink.ensure_tunnel(mode, settings.node, settings.vxlan_port, mtu).await?;
         facts.vxlan_ifindex = tunnel.index;
+        let mut compiler = Compiler::new(facts);
         if let Backend::Ebpf(ebpf) = &mut backend {
-            ebpf.set_config(&facts.config()).map_err(EngineError::from)?;
+            compiler.resume_epoch(ebpf.policy_epoch().map_err(EngineError::from)?);
+            ebpf.set_config(&compiler.tables().config).map_err(EngineError::from)?;
             ebpf.attach_node((&outer.name, outer.index), (TUNNEL_NAME, tunnel.index))?;
             // What the host sends to pods elsewhere; each node's range leads by the programs.
             let route = Route::direct(settings.cluster, Some(settings.node));
@@ -146,7 +148,7 @@ impl Engine {
             tracing::warn!(path = %path.display(), "not an attachment; left alone");
         }
         let mut engine = Self {
-            compiler: Compiler::new(facts),
+            compiler,
             mtu,
             netlink,
             backend,

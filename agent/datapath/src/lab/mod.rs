@@ -7,6 +7,7 @@ mod errors;
 mod leftovers;
 mod namespace;
 mod node;
+mod policy;
 pub mod probe;
 mod scenarios;
 mod sockets;

@@ -37,6 +37,11 @@ impl Model {
     pub(super) fn established(&mut self, headers: &Headers) -> Option<Way> {
         let flow = self.known(headers)?;
         self.remember(headers);
+        // What leads nowhere any more is not judged either.
+        if Self::leads_out(&flow) || self.route(&flow.translated.source, &flow.translated.destination).is_ok()
+        {
+            self.renew(&headers.tuple, &flow);
+        }
         Some(self.send_by(headers, &flow, flow.translated))
     }
 
@@ -61,9 +66,13 @@ impl Model {
         }))
     }
 
+    fn leads_out(flow: &Flow) -> bool {
+        flow.opener == Opener::Outside && flow.reply
+    }
+
     /// The way of a packet of a flow. Who asked from outside is answered there.
     pub(super) fn send_by(&self, headers: &Headers, flow: &Flow, translated: Tuple) -> Way {
-        if flow.outside && flow.reply {
+        if Self::leads_out(flow) {
             return sendable(headers, &translated).map(|()| (Verdict::Outer, Shape::As(translated)));
         }
         self.send(headers, translated)
@@ -95,7 +104,7 @@ impl Model {
         &mut self,
         headers: &Headers,
         translated: &mut Tuple,
-        outside: bool,
+        opener: Opener,
         chance: &mut dyn Chance,
     ) -> Result<(), Reason> {
         if !headers.opens_with_port() {
@@ -106,7 +115,7 @@ impl Model {
         if !self.may_use(translated.source_port) {
             return Err(Reason::NoNatPort);
         }
-        self.claim(headers, translated, outside, chance)
+        self.claim(headers, translated, opener, chance)
     }
 
     /// Opens a flow. Where another flow has the answer's tuple, another source port is taken.
@@ -114,10 +123,11 @@ impl Model {
         &mut self,
         headers: &Headers,
         translated: &mut Tuple,
-        outside: bool,
+        opener: Opener,
         chance: &mut dyn Chance,
     ) -> Result<(), Reason> {
         let tuple = headers.tuple;
+        let mark = self.ask(opener, &tuple.source);
         let taken = |model: &Self, translated: &Tuple| {
             let other = model.flows.get(&translated.reversed());
             other.is_some_and(|flow| flow.translated != tuple.reversed())
@@ -131,7 +141,7 @@ impl Model {
                 return Err(Reason::NoNatPort);
             }
         }
-        let flow = |translated, reply| Flow { translated, reply, outside, closing: false };
+        let flow = |translated, reply| Flow { translated, reply, opener, closing: false, mark };
         self.flows.insert(translated.reversed(), flow(tuple.reversed(), true));
         self.flows.insert(tuple, flow(*translated, false));
         self.remember(headers);

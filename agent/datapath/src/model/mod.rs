@@ -7,6 +7,7 @@
 mod errors;
 mod flows;
 mod headers;
+mod policy;
 #[cfg(test)]
 pub(crate) mod rows;
 mod services;
@@ -40,6 +41,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// As it leaves.
     pub packet: Vec<u8>,
+    /// Whether the policy was asked about its flow.
+    pub asked: bool,
 }
 
 /// A packet at a hook.
@@ -65,9 +68,28 @@ pub trait Chance {
 struct Flow {
     translated: Tuple,
     reply: bool,
-    /// Opened from outside.
-    outside: bool,
+    opener: Opener,
     closing: bool,
+    mark: Mark,
+}
+
+/// Who has sent a flow's first packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opener {
+    /// A pod of this node.
+    Pod,
+    /// A pod or process of another node.
+    Tunnel,
+    Outside,
+}
+
+/// What a flow says of its last judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The policy set of the pod that sent the first packet; 0 when it is not a pod of this node.
+    pub set: u32,
+    /// The policy's epoch.
+    pub epoch: u32,
 }
 
 /// What the fragments of one datagram have in common.
@@ -82,6 +104,8 @@ pub struct Model {
     datagrams: BTreeMap<Datagram, (Be16, Be16)>,
     /// The backends that clients have.
     affinity: BTreeMap<(Address, ServiceKey), Backend>,
+    /// Whether the policy was asked about the packet that is being judged.
+    asked: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -108,7 +132,18 @@ type Way = Result<(Verdict, Shape), Reason>;
 impl Model {
     /// A node without flows.
     pub fn new(tables: Tables) -> Self {
-        Self { tables, flows: BTreeMap::new(), datagrams: BTreeMap::new(), affinity: BTreeMap::new() }
+        let (flows, datagrams, affinity) = Default::default();
+        Self { tables, flows, datagrams, affinity, asked: false }
+    }
+
+    /// Other tables; the flows stay.
+    pub fn set_tables(&mut self, tables: Tables) {
+        self.tables = tables;
+    }
+
+    /// The mark of each entry of a flow.
+    pub fn marks(&self) -> BTreeMap<Tuple, Mark> {
+        self.flows.iter().map(|(tuple, flow)| (*tuple, flow.mark)).collect()
     }
 
     /// Entries of flows, two per flow.
@@ -119,8 +154,11 @@ impl Model {
     /// Judges a packet and remembers its flow.
     pub fn judge(&mut self, arrival: Arrival<'_>, chance: &mut dyn Chance) -> Outcome {
         let packet = arrival.packet;
+        self.asked = false;
         match self.way(arrival, chance) {
-            Err(reason) => Outcome { verdict: Verdict::Drop(reason), packet: packet.to_vec() },
+            Err(reason) => {
+                Outcome { verdict: Verdict::Drop(reason), packet: packet.to_vec(), asked: self.asked }
+            }
             Ok((verdict, shape)) => {
                 let mut leaving = match shape {
                     Shape::Same => packet.to_vec(),
@@ -130,7 +168,7 @@ impl Model {
                 if let Verdict::Pod(ifindex) = verdict {
                     self.address_frame(&mut leaving, ifindex);
                 }
-                Outcome { verdict, packet: leaving }
+                Outcome { verdict, packet: leaving, asked: self.asked }
             }
         }
     }
@@ -188,8 +226,8 @@ impl Model {
         }
         match self.route(&translated.source, &translated.destination)? {
             Route::Host if service.is_none() => return Ok((Verdict::Pass, Shape::Same)),
-            Route::Outer => self.masquerade(&headers, &mut translated, false, chance)?,
-            _ => self.claim(&headers, &mut translated, false, chance)?,
+            Route::Outer => self.masquerade(&headers, &mut translated, Opener::Pod, chance)?,
+            _ => self.claim(&headers, &mut translated, Opener::Pod, chance)?,
         }
         self.send(&headers, translated)
     }
@@ -208,7 +246,7 @@ impl Model {
             },
             Route::Tunnel(_) | Route::Outer => return Err(Reason::NoPod),
         }
-        self.claim(&headers, &mut translated, false, chance)?;
+        self.claim(&headers, &mut translated, Opener::Tunnel, chance)?;
         self.send(&headers, translated)
     }
 
@@ -235,8 +273,10 @@ impl Model {
         let mut translated = tuple;
         turn(&headers, &mut translated, &backend)?;
         match self.route(&self.tables.config.node, &translated.destination)? {
-            Route::Tunnel(_) | Route::Outer => self.masquerade(&headers, &mut translated, true, chance)?,
-            Route::Pod(_) | Route::Host => self.claim(&headers, &mut translated, true, chance)?,
+            Route::Tunnel(_) | Route::Outer => {
+                self.masquerade(&headers, &mut translated, Opener::Outside, chance)?
+            }
+            Route::Pod(_) | Route::Host => self.claim(&headers, &mut translated, Opener::Outside, chance)?,
         }
         self.send(&headers, translated)
     }
@@ -254,6 +294,7 @@ impl Model {
         match if answers { self.known(&headers) } else { None } {
             Some(flow) => {
                 self.remember(&headers);
+                self.renew(&headers.tuple, &flow);
                 (Verdict::Pass, Shape::As(flow.translated))
             }
             None => same,

@@ -4,18 +4,25 @@
 //! as what: `from a: tcp 10.244.1.2:1000 > 10.96.1.1:80 S => pod b: tcp 10.244.1.2:1000 > 10.244.1.3:8080 S`.
 //! `same` stands for the packet as it came. The port `NAT` is whatever the first line of the row that names it
 //! has chosen.
+//!
+//! Between packets a row may say what policies are and ask what has come of them:
+//! `policy: a 7, b 9, epoch 2` gives the pods these sets and begins this epoch;
+//! `asked: yes` when the packet of the line before has had the policy asked about its flow, `asked: no` when not;
+//! `flow: tcp 10.244.1.2:1000 > 10.96.1.1:80 => set 7, epoch 2` is what the entry of such packets says, or `none`.
 
 mod frame;
+mod policy;
 mod table;
 
 pub use frame::Frame;
+pub use policy::ROWS as POLICY_ROWS;
 pub use table::ROWS;
 
-use super::{Arrival, Chance, Model, Outcome, Verdict, normalised, read};
+use super::{Arrival, Chance, Mark, Model, Outcome, Verdict, normalised, read};
 use crate::tables::tests::{address, facts, node, service, slice, view};
 use crate::tables::{LocalPod, Tables, Views};
 use keelson_client::views::Service;
-use keelson_ebpf_abi::{Backend, Config, Endpoint, Hook, REASONS};
+use keelson_ebpf_abi::{Backend, Config, Endpoint, Hook, REASONS, Tuple};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,17 +128,41 @@ fn special(both: &dyn Fn(u16) -> Value) -> [Arc<Service>; 4] {
 /// Something that judges packets: the model, or the programs.
 pub trait Judge {
     fn judge(&mut self, arrival: Arrival<'_>) -> Outcome;
+
+    /// Goes on by tables that have changed; the flows stay.
+    fn change(&mut self, change: &dyn Fn(&mut Tables));
+
+    /// What the entry of a flow says of its last judgement.
+    fn mark(&self, tuple: &Tuple) -> Option<Mark>;
 }
 
 /// Plays one row.
 pub fn play(judge: &mut dyn Judge, interfaces: Interfaces, name: &str, lines: &[&str]) {
-    let mut nat = None;
+    let (mut nat, mut asked) = (None, None);
     for line in lines {
+        match line.split_once(": ") {
+            Some(("policy", policy)) => {
+                judge.change(&|tables| set_policy(tables, policy));
+                continue;
+            }
+            Some(("asked", expected)) => {
+                assert_eq!(asked, Some(expected == "yes"), "{name}: {line}");
+                continue;
+            }
+            Some(("flow", flow)) => {
+                let (packet, expected) = flow.split_once(" => ").unwrap();
+                let tuple = read(&Frame::parse(packet, nat).bytes()).unwrap().tuple;
+                assert_eq!(shown(judge.mark(&tuple)), expected, "{name}: {line}");
+                continue;
+            }
+            _ => {}
+        }
         let (arrives, expected) = line.split_once(" => ").unwrap_or_else(|| panic!("{name}: {line}"));
         let (place, sent) = arrives.split_once(": ").unwrap();
         let (hook, ifindex) = hook(interfaces, place);
         let sent = Frame::parse(sent, nat);
         let outcome = judge.judge(Arrival { hook, ifindex, packet: &sent.bytes() });
+        asked = Some(outcome.asked);
         let (verdict, leaves) = expected.split_once(": ").unwrap_or((expected, "same"));
         assert_eq!(outcome.verdict, self::verdict(interfaces, verdict), "{name}: {line}");
         if matches!(outcome.verdict, Verdict::Drop(_)) {
@@ -143,10 +174,28 @@ pub fn play(judge: &mut dyn Judge, interfaces: Interfaces, name: &str, lines: &[
         let leaves = if leaves == "same" { sent } else { Frame::parse(leaves, nat) };
         let mut leaves = leaves.bytes();
         leaves[..12].copy_from_slice(&outcome.packet[..12]);
-        let shown =
+        let plain =
             |frame: &[u8]| normalised(frame).unwrap_or_else(|error| panic!("{name}: {line}: {error}"));
-        assert_eq!(shown(&outcome.packet), shown(&leaves), "{name}: {line}");
+        assert_eq!(plain(&outcome.packet), plain(&leaves), "{name}: {line}");
     }
+}
+
+/// `a 7, b 9, epoch 2`.
+fn set_policy(tables: &mut Tables, policy: &str) {
+    for part in policy.split(", ") {
+        let (name, number) = part.split_once(' ').unwrap();
+        let number: u32 = number.parse().unwrap();
+        match name {
+            "a" => tables.endpoints.get_mut(&address("10.244.1.2")).unwrap().policy_set = number,
+            "b" => tables.endpoints.get_mut(&address("10.244.1.3")).unwrap().policy_set = number,
+            "epoch" => tables.config.policy_epoch = number,
+            other => panic!("unknown part of a policy {other}"),
+        }
+    }
+}
+
+fn shown(mark: Option<Mark>) -> String {
+    mark.map_or_else(|| "none".to_owned(), |mark| format!("set {}, epoch {}", mark.set, mark.epoch))
 }
 
 fn hook(interfaces: Interfaces, place: &str) -> (Hook, u32) {
@@ -195,12 +244,22 @@ impl Judge for First {
         let mut next_port = 61_000 + u16::try_from(self.0.flow_entries()).unwrap();
         self.0.judge(arrival, &mut next_port)
     }
+
+    fn change(&mut self, change: &dyn Fn(&mut Tables)) {
+        let mut tables = self.0.tables.clone();
+        change(&mut tables);
+        self.0.set_tables(tables);
+    }
+
+    fn mark(&self, tuple: &Tuple) -> Option<Mark> {
+        self.0.marks().get(tuple).copied()
+    }
 }
 
 #[test]
 fn the_model_meets_every_row() {
     let interfaces = Interfaces { a: 11, b: 12, outer: 2, tunnel: 3 };
-    for (name, lines) in ROWS {
+    for (name, lines) in ROWS.iter().chain(POLICY_ROWS) {
         play(&mut First(Model::new(tables(interfaces))), interfaces, name, lines);
     }
 }

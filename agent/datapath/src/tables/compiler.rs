@@ -1,7 +1,7 @@
 //! Tables that are kept: what changes in the API is compiled anew, all else stays as it is.
 
 use super::services::{Catalog, OwnNode, Owner, compile, host_ports};
-use super::{Facts, LocalPod, Problem, Tables, Views, own_range, peers};
+use super::{Facts, LocalPod, Policy, Problem, Tables, Views, own_range, peers};
 use keelson_client::views::{EndpointSlice, Key, Node, Service};
 use keelson_ebpf_abi::{Address, Endpoint, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,7 +23,7 @@ pub struct ServiceView {
 pub struct Touched {
     /// Keys of services that were added, changed or removed.
     pub services: BTreeSet<ServiceKey>,
-    /// Whether peers or pods have changed.
+    /// Whether peers, pods or their policy have changed.
     pub others: bool,
 }
 
@@ -47,6 +47,10 @@ pub struct Compiler {
     node: OwnNode,
     catalog: Catalog,
     pods: Vec<LocalPod>,
+    /// `None` until the first views: what an earlier agent's was, this one does not know.
+    policy: Option<Policy>,
+    /// Where the pods of this node are.
+    networks: BTreeMap<Address, Endpoint>,
     tables: Tables,
     peer_problems: Vec<Problem>,
     touched: Touched,
@@ -68,6 +72,8 @@ impl Compiler {
             facts,
             catalog: Catalog::default(),
             pods: Vec::new(),
+            policy: None,
+            networks: BTreeMap::new(),
             tables,
             peer_problems: Vec::new(),
             touched: Touched { others: true, ..Touched::default() },
@@ -123,6 +129,13 @@ impl Compiler {
         }
         self.tables.health = self.catalog.health();
         self.set_pods(&views.pods);
+        self.set_policy(&views.policy);
+    }
+
+    /// Goes on from the epoch that an earlier agent has left in the maps. Its flows carry it and those before, so
+    /// counting anew would come to an epoch that some of them seem to have been judged in.
+    pub fn resume_epoch(&mut self, epoch: u32) {
+        self.tables.config.policy_epoch = epoch;
     }
 
     fn known_services(&self) -> BTreeSet<Key> {
@@ -169,10 +182,37 @@ impl Compiler {
         }
     }
 
-    /// Takes the networks of this node's pods anew.
-    pub fn set_endpoints(&mut self, endpoints: &BTreeMap<Address, Endpoint>) {
-        if self.tables.endpoints != *endpoints {
-            self.tables.endpoints = endpoints.clone();
+    /// Takes the networks of this node's pods anew; their sets are the policy's to say.
+    pub fn set_endpoints(&mut self, networks: &BTreeMap<Address, Endpoint>) {
+        if self.networks != *networks {
+            self.networks = networks.clone();
+            self.write_rows();
+        }
+    }
+
+    /// The row of a pod of this node, by the policy as it is now.
+    pub fn row(&self, address: Address, network: &Endpoint) -> Endpoint {
+        self.policy.as_ref().map_or(*network, |policy| policy.row(address, network))
+    }
+
+    /// Takes the policy anew. Where it is another than before, or the first one, a new epoch begins: every flow is
+    /// judged again.
+    fn set_policy(&mut self, policy: &Policy) {
+        if self.policy.as_ref() == Some(policy) {
+            return;
+        }
+        self.policy = Some(policy.clone());
+        let epoch = &mut self.tables.config.policy_epoch;
+        *epoch = epoch.wrapping_add(1);
+        self.touched.others = true;
+        self.write_rows();
+    }
+
+    fn write_rows(&mut self) {
+        let rows: BTreeMap<_, _> =
+            self.networks.iter().map(|(address, network)| (*address, self.row(*address, network))).collect();
+        if rows != self.tables.endpoints {
+            self.tables.endpoints = rows;
             self.touched.others = true;
         }
     }

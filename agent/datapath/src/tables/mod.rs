@@ -4,10 +4,12 @@
 
 mod compiler;
 mod peers;
+mod policy;
 mod prefix;
 mod services;
 
 pub use compiler::{Compiler, ServiceView, Touched};
+pub use policy::Policy;
 pub use prefix::{Prefix, PrefixError};
 pub use services::{Compiled, HealthCheck, OwnNode, Owner, ServicePort, Services, has_host_ports};
 
@@ -17,7 +19,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// What the cluster and the node are, fixed for the life of the agent but for the epoch.
+/// What the cluster and the node are, fixed for the life of the agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// The node's name in the API.
@@ -61,6 +63,8 @@ pub struct Views {
     pub nodes: Vec<Arc<Node>>,
     /// The pods of this node that have a network.
     pub pods: Vec<LocalPod>,
+    /// What policies come to for this node's pods.
+    pub policy: Policy,
 }
 
 /// A pod of this node and the address that it was given.
@@ -75,7 +79,7 @@ pub struct LocalPod {
 /// Everything that the data plane holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tables {
-    /// The node's own facts.
+    /// The node's own facts, and the policy's epoch.
     pub config: Config,
     /// This node's pod range, once it has one.
     pub range: Option<Prefix>,
@@ -83,7 +87,7 @@ pub struct Tables {
     pub services: Services,
     /// What is outside this node's pods.
     pub peers: BTreeMap<PeerKey, Peer>,
-    /// The pods of this node.
+    /// The pods of this node, each with its policy set.
     pub endpoints: BTreeMap<Address, Endpoint>,
     /// What load balancers ask this node for, by port.
     pub health: BTreeMap<u16, HealthCheck>,
@@ -130,7 +134,7 @@ pub fn pod_ranges(node: &Node) -> Vec<Prefix> {
 }
 
 impl Facts {
-    /// The facts as the programs read them.
+    /// The facts as the programs read them; the epoch of a node that knows no policy yet is 0.
     pub fn config(&self) -> Config {
         Config {
             node: self.node,
@@ -141,7 +145,7 @@ impl Facts {
             outer_ifindex: self.outer_ifindex,
             vxlan_ifindex: self.vxlan_ifindex,
             vni: self.vni,
-            policy_epoch: 1,
+            policy_epoch: 0,
             nat_first: *self.nat_ports.start(),
             nat_count: self.nat_ports.end() - self.nat_ports.start() + 1,
             node_port_first: *self.node_ports.start(),

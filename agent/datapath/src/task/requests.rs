@@ -1,5 +1,5 @@
-//! The plugin's requests. ADD is answered when the pod's network and policy are in force: the endpoint is in
-//! the maps and this node's view has the pod. A pod that stays unknown is refused, never let through.
+//! The plugin's requests. ADD is answered when the pod's network is in force, its policy set with it: the endpoint is
+//! in the maps and this node's view has the pod. A pod that stays unknown is refused, never let through.
 
 use super::Task;
 use crate::attachment::Key;

@@ -1,6 +1,6 @@
 //! The views that the data plane follows.
 
-use crate::tables::{ServiceView, Views};
+use crate::tables::{Policy, ServiceView, Views};
 use keelson_client::informer::{Change, Feed, Informer, Options, Scope};
 use keelson_client::views::{EndpointSlice, Key, Node, Pod, Service, View};
 use keelson_client::{Client, Resource};
@@ -166,6 +166,8 @@ impl Sources {
             slices: self.slices.informer.store().list(),
             nodes: self.nodes.informer.store().list(),
             pods: Vec::new(),
+            // Policies are not followed yet, so none selects a pod.
+            policy: Policy::default(),
         })
     }
 

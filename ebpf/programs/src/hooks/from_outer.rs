@@ -44,7 +44,7 @@ fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict,
     let Some(backend) = affinity::backend(service, &tuple.source, kind, lookup::any_number()) else {
         return refuse::service(ctx, config, state, service, Route::Outer);
     };
-    forward::prepare(config, state, 0, now);
+    forward::prepare(state, now);
     forward::turn(state, service, &backend);
     state.flow.flags = Flow::OUTSIDE;
     // Routed as if from this node: a backend elsewhere must answer through it.

@@ -7,7 +7,7 @@ use crate::verdict::{self, Verdict};
 use crate::{affinity, conntrack, forward, fragments, lookup, parse, refuse};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use keelson_ebpf_abi::{AffinityKey, Config, Hook, Reason, Service};
+use keelson_ebpf_abi::{AffinityKey, Config, Flow, Hook, Reason, Service};
 
 #[classifier]
 pub fn from_pod(ctx: TcContext) -> i32 {
@@ -41,7 +41,9 @@ fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict,
     if state.packet.is_later() {
         return forward::lost_fragment(ctx, config, state);
     }
-    forward::prepare(config, state, policy_set, now);
+    forward::prepare(state, now);
+    state.flow.flags = Flow::OWN;
+    state.flow.policy_set = policy_set;
     let tuple = &state.packet.tuple;
     if let Some(service) = lookup::service(config, &tuple.destination, tuple.destination_port, tuple.protocol)
         && !choose(config, state, service)

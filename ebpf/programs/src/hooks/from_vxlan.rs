@@ -37,7 +37,7 @@ fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict,
     let tuple = &state.packet.tuple;
     match route::find(config, &tuple.source, &tuple.destination, &mut state.hop)? {
         Route::Pod => {
-            forward::prepare(config, state, 0, now);
+            forward::prepare(state, now);
             forward::open(ctx, config, state, Route::Pod, false)
         }
         Route::Host => to_node(ctx, config, state, now),
@@ -54,7 +54,7 @@ fn to_node(ctx: &TcContext, config: &Config, state: &mut State, now: u64) -> Res
         && let Some(backend) = lookup::backend(service, lookup::any_number())
         && let Ok(Route::Pod) = route::find(config, &tuple.source, &backend.address, &mut state.hop)
     {
-        forward::prepare(config, state, 0, now);
+        forward::prepare(state, now);
         forward::turn(state, service, backend);
         return forward::open(ctx, config, state, Route::Pod, false);
     }

@@ -4,7 +4,7 @@
 use crate::consts::*;
 use crate::state::State;
 use crate::verdict::{self, Verdict};
-use crate::{conntrack, csum, forward, fragments, parse};
+use crate::{conntrack, csum, forward, fragments, parse, policy};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use keelson_ebpf_abi::{Config, Flow, Hook, Reason};
@@ -36,6 +36,7 @@ fn judge(ctx: &TcContext, config: &Config, state: &mut State) -> Result<Verdict,
         Some(flow) if flow.flags & Flow::REPLY != 0 => {
             conntrack::touch(flow, &state.packet, now);
             fragments::remember(&state.packet, now);
+            policy::renew(state, flow)?;
             state.to = flow.translated;
             csum::rewrite(ctx, &state.packet, &state.to)?;
         }

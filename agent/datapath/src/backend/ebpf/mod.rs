@@ -104,6 +104,12 @@ impl Ebpf {
         write_config(&self.maps.config, &config).map_err(in_map("CONFIG"))
     }
 
+    /// The policy's epoch as the programs have it; 0 where nobody has written one yet.
+    pub fn policy_epoch(&self) -> Result<u32, WriteError> {
+        let config = self.maps.config.get(&0).map_err(in_map("CONFIG"))?;
+        Ok(config.map_or(0, |config| config.policy_epoch))
+    }
+
     /// Attaches the programs of the outer interface and the tunnel.
     pub fn attach_node(&mut self, outer: (&str, u32), tunnel: (&str, u32)) -> Result<(), AttachError> {
         for (hook, (name, index)) in [
@@ -175,9 +181,10 @@ impl Ebpf {
     }
 
     fn write_others(&self, tables: &Tables) -> Result<(), WriteError> {
-        self.set_config(&tables.config)?;
         sync(&self.maps.endpoints, &tables.endpoints, "ENDPOINTS", Map::entries)?;
-        sync(&self.maps.peers, &tables.peers, "PEERS", by_key)
+        sync(&self.maps.peers, &tables.peers, "PEERS", by_key)?;
+        // Last, because a flow that is judged in an epoch must find all of it.
+        self.set_config(&tables.config)
     }
 
     fn write_services(&self, planned: &Planned) -> Result<(), WriteError> {

@@ -17,6 +17,7 @@ fn text(services: &[(&str, Value)], endpoints: Value) -> String {
         slices: vec![slice("web", port, endpoints)],
         nodes: vec![node("two", "192.168.7.2", "10.244.1.0/24")],
         pods: vec![LocalPod { pod, address: address("10.244.0.7") }],
+        ..Views::default()
     };
     let tables = Tables::build(&facts(), &views, &BTreeMap::new()).0;
     Ruleset::default().restore(&render(&tables))

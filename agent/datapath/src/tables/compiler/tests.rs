@@ -142,3 +142,60 @@ fn a_change_is_planned_as_if_all_were_compared() {
         assert_eq!(part.writes.len(), *writes, "{hosts:?}: {:?}", part.writes);
     }
 }
+
+fn policy(sets: &[(&str, u32)]) -> Policy {
+    Policy { sets: sets.iter().map(|(pod, set)| (address(pod), *set)).collect() }
+}
+
+/// What the policies come to, the pods' networks, what stands in the rows, the epoch.
+#[test]
+fn the_rows_carry_their_policys_sets_and_each_policy_begins_an_epoch() {
+    const A: &str = "10.244.0.2";
+    const B: &str = "10.244.0.3";
+    type Step<'a> = (&'a [(&'a str, u32)], &'a [&'a str], &'a [(&'a str, u32)], u32);
+    let steps: &[Step<'_>] = &[
+        (&[], &[], &[], 1),
+        (&[], &[A], &[(A, 0)], 1),
+        (&[(A, 7)], &[A], &[(A, 7)], 2),
+        // A pod that comes finds its set; its flows are new.
+        (&[(A, 7)], &[A, B], &[(A, 7), (B, 0)], 2),
+        (&[(A, 7), (B, 9)], &[A, B], &[(A, 7), (B, 9)], 3),
+        (&[(A, 7), (B, 9)], &[B], &[(B, 9)], 3),
+        (&[(A, 7), (B, 9)], &[A, B], &[(A, 7), (B, 9)], 3),
+        (&[], &[A, B], &[(A, 0), (B, 0)], 4),
+    ];
+    let mut compiler = Compiler::new(facts());
+    assert_eq!(compiler.tables().config.policy_epoch, 0, "nobody knows a policy yet");
+    for (number, (sets, pods, rows, epoch)) in steps.iter().enumerate() {
+        // Whoever says where a pod is knows nothing of its set.
+        let network = |ifindex: u32| Endpoint { ifindex, policy_set: 99, ..Endpoint::default() };
+        let networks = pods.iter().map(|pod| (address(pod), network(5))).collect();
+        let before = compiler.tables().clone();
+        compiler.take_touched();
+        compiler.set_views(&Views { policy: policy(sets), ..Views::default() });
+        compiler.set_endpoints(&networks);
+        let tables = compiler.tables();
+        let shown: Vec<_> = tables.endpoints.iter().map(|(pod, row)| (*pod, row.policy_set)).collect();
+        let expected: Vec<_> = rows.iter().map(|(pod, set)| (address(pod), *set)).collect();
+        assert_eq!((shown, tables.config.policy_epoch), (expected, *epoch), "step {number}");
+        for (pod, row) in &tables.endpoints {
+            assert_eq!(compiler.row(*pod, &network(5)), *row, "step {number}: what ADD writes");
+        }
+        let changed = before != *compiler.tables();
+        assert_eq!(compiler.take_touched().others, changed, "step {number}");
+    }
+}
+
+/// An earlier agent's flows carry epochs up to the one that it has left; none of them may seem judged by this agent.
+#[test]
+fn the_epoch_goes_on_from_an_earlier_agents() {
+    for (left, first, second) in [(0, 1, 2), (41, 42, 43), (u32::MAX, 0, 1)] {
+        let mut compiler = Compiler::new(facts());
+        compiler.resume_epoch(left);
+        assert_eq!(compiler.tables().config.policy_epoch, left, "no views yet");
+        for (sets, epoch) in [(&[][..], first), (&[], first), (&[("10.244.0.2", 7)], second)] {
+            compiler.set_views(&Views { policy: policy(sets), ..Views::default() });
+            assert_eq!(compiler.tables().config.policy_epoch, epoch, "after {left}, {sets:?}");
+        }
+    }
+}

@@ -1,10 +1,11 @@
 //! The programs against the rows and against the model, through BPF_PROG_TEST_RUN.
 
+mod policy;
 mod random;
 mod rig;
 mod services;
 
-use crate::model::rows::{ROWS, play};
+use crate::model::rows::{POLICY_ROWS, ROWS, play};
 use rig::Rig;
 
 #[test]
@@ -12,7 +13,7 @@ fn the_programs_meet_every_row() {
     let namespace = rig::namespace();
     namespace.run(|| {
         let mut rig = Rig::new();
-        for (name, lines) in ROWS {
+        for (name, lines) in ROWS.iter().chain(POLICY_ROWS) {
             rig.forget_flows();
             let interfaces = rig.interfaces;
             play(&mut rig, interfaces, name, lines);

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const PACKETS: usize = 2_500;
 /// The model keeps no time, so a seed ends before the first flow can expire in the kernel.
 const TIME_MAX: Duration = Duration::from_secs(4);
+/// Packets between changes of the policy, on average.
+const POLICY_CHANGES: usize = 100;
 /// How many seeds are tried; seeds of failures are kept beside them.
 const SEEDS: u64 = 12;
 /// Tries more seeds, for a long run.
@@ -224,7 +226,8 @@ fn agrees(model: &mut Model, arrival: Arrival<'_>, seen: &Outcome) -> Result<(),
         let same_packet = || {
             blanked(&judged.packet) == blanked(&seen.packet) && (!valid || normalised(&seen.packet).is_ok())
         };
-        if judged.verdict == seen.verdict && (dropped || same_packet()) {
+        let same_way = || judged.asked == seen.asked && same_packet();
+        if judged.verdict == seen.verdict && (dropped || same_way()) {
             if let Some(trial) = trial {
                 *model = trial;
             }
@@ -245,6 +248,10 @@ fn compare(seed: u64) {
     let mut next = None;
     let begun = Instant::now();
     for number in (0..PACKETS).take_while(|_| begun.elapsed() < TIME_MAX) {
+        if random.one_in(POLICY_CHANGES) {
+            change_policy(&mut random, &mut rig);
+            model.set_tables(rig.tables.clone());
+        }
         let (hook, ifindex, packet) = next.take().unwrap_or_else(|| arrival(&mut random, &rig));
         let arrival = Arrival { hook, ifindex, packet: &packet };
         let seen = rig.judge(arrival);
@@ -259,6 +266,18 @@ fn compare(seed: u64) {
             next = answer(&mut random, &seen, &rig);
         }
     }
+    assert_eq!(rig.ebpf.marks(), model.marks(), "seed {seed}: flows and what they say of their judgement");
+}
+
+/// Another set for a pod, mostly with an epoch to it.
+fn change_policy(random: &mut Random, rig: &mut Rig) {
+    let pod = random.pick(&["10.244.1.2", "10.244.1.3"]);
+    let set = random.below(3) as u32;
+    let advance = u32::from(!random.one_in(4));
+    rig.change(&|tables| {
+        tables.endpoints.get_mut(&address(pod)).unwrap().policy_set = set;
+        tables.config.policy_epoch += advance;
+    });
 }
 
 #[test]

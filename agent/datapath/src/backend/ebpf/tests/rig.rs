@@ -4,9 +4,10 @@ use crate::backend::ebpf::sys::test_run;
 use crate::backend::ebpf::{Ebpf, Setup, Sizes};
 use crate::lab::Namespace;
 use crate::model::rows::{Interfaces, Judge, tables};
-use crate::model::{Arrival, Outcome, Verdict};
+use crate::model::{Arrival, Mark, Outcome, Verdict};
 use crate::tables::Tables;
-use keelson_ebpf_abi::{Address, Hook, REASONS, TraceVerdict};
+use keelson_ebpf_abi::{Address, Flow, Hook, REASONS, TraceVerdict, Tuple};
+use std::collections::BTreeMap;
 
 pub const SIZES: Sizes = Sizes { flows: 65_536, backends: 1_024 };
 const ACT_SHOT: i32 = 2;
@@ -113,7 +114,32 @@ impl Judge for Rig {
             Verdict::Pod(_) | Verdict::Tunnel(_) | Verdict::Outer => ACT_REDIRECT,
         };
         assert_eq!(ran.action, action, "{verdict:?}");
-        Outcome { verdict, packet: ran.packet }
+        let asked = self.ebpf.maps.trace.get(0).unwrap()[self.cpu].asked != 0;
+        Outcome { verdict, packet: ran.packet, asked }
+    }
+
+    fn change(&mut self, change: &dyn Fn(&mut Tables)) {
+        change(&mut self.tables);
+        self.apply();
+    }
+
+    fn mark(&self, tuple: &Tuple) -> Option<Mark> {
+        self.ebpf.marks().get(tuple).copied()
+    }
+}
+
+impl Ebpf {
+    /// What each entry of a flow says of its last judgement.
+    pub(crate) fn marks(&self) -> BTreeMap<Tuple, Mark> {
+        let flows = self.maps.flows.entries().unwrap();
+        let mark = |flow: &Flow| Mark { set: flow.policy_set, epoch: flow.policy_epoch };
+        flows.iter().map(|(tuple, flow)| (*tuple, mark(flow))).collect()
+    }
+
+    /// The policy sets of the pods.
+    pub(crate) fn policy_sets(&self) -> BTreeMap<Address, u32> {
+        let endpoints = self.maps.endpoints.entries().unwrap();
+        endpoints.iter().map(|(address, endpoint)| (*address, endpoint.policy_set)).collect()
     }
 }
 
