@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::{Incoming, body};
+use crate::admission::{self, Operation};
 use crate::kubelet;
 use crate::proxy;
 use crate::request::{ResourcePath, Verb};
@@ -186,6 +187,8 @@ async fn unstored(ctx: &mut Context<'_>, body: Bytes) -> Result<Reply, Status> {
 async fn token(ctx: &mut Context<'_>, body: &[u8]) -> Result<Reply, Status> {
     let options = crate::request::options::WriteOptions::parse(ctx.query, "CreateOptions")?;
     let request = verbs::write::decode_body(ctx, body, options.validation, &TOKEN_REQUEST)?;
+    let asked = ctx.admission(Operation::Create, ctx.name, options.dry_run, Some(&request), None);
+    admission::validate(ctx.core, &asked)?;
     let mut answer = ctx.core.auth.create_token(ctx.namespace, ctx.name, request, options.dry_run).await?;
     keelson_api::schema::complete(TOKEN_REQUEST.schema, &mut answer);
     let body = form::ordered(TOKEN_REQUEST.kind, "authentication.k8s.io/v1", &answer);

@@ -268,6 +268,63 @@ async fn rights_to_one_name() {
     server.get(&format!("{MAPS}/mine")).await.expect(404);
 }
 
+/// A node gets tokens that end with a pod of its own, and no others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_of_nodes() {
+    let server = Server::start().await;
+    let follow = server.api.core().auth.follow();
+    server.post("/api/v1/nodes", &json!({"metadata": {"name": "n"}})).await.expect(201);
+    let mut uids = Vec::new();
+    for (name, node) in [("mine", "n"), ("other", "m")] {
+        uids.push(server.post(PODS, &pod(name)).await.expect(201)["metadata"]["uid"].clone());
+        let binding = json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": node}});
+        server.post(&format!("{PODS}/{name}/binding"), &binding).await.expect(201);
+    }
+    let mut node = UserInfo::component("system:node:n");
+    node.groups.push("system:nodes".to_owned());
+    let node = Arc::new(node);
+    let token = async |spec: &Value| {
+        let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
+        let request = Request::post("/api/v1/namespaces/t/serviceaccounts/default/token")
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()));
+        server.send_as(&node, request.unwrap()).await
+    };
+    let bound =
+        |name: &str, uid: &Value| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid});
+    // The node is related to the account as soon as the graph has seen the pod.
+    let mine = json!({"boundObjectRef": bound("mine", &uids[0])});
+    for _ in 0..200 {
+        if token(&mine).await.code == 201 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    token(&mine).await.expect(201);
+    for (spec, why) in [
+        (json!({}), "node requested token not bound to a pod"),
+        (
+            json!({"boundObjectRef": bound("mine", &json!(""))}),
+            "node requested token with a pod binding without a uid",
+        ),
+        (json!({"boundObjectRef": bound("other", &uids[1])}), "scheduled on a different node"),
+        (
+            json!({"boundObjectRef": bound("mine", &uids[0]), "audiences": ["vault"]}),
+            "not found in pod spec volume",
+        ),
+    ] {
+        let refused = token(&spec).await.expect(403);
+        assert!(
+            refused["message"].as_str().is_some_and(|message| message.contains(why)),
+            "{spec}: {refused}"
+        );
+    }
+    // Others choose for themselves.
+    let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": ["vault"]}});
+    server.post("/api/v1/namespaces/t/serviceaccounts/default/token", &body).await.expect(201);
+    follow.abort();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fixed_paths() {
     let server = Server::start().await;
