@@ -113,6 +113,11 @@ async fn an_expired_token_comes_with_another() {
     let token = gone["metadata"]["continue"].as_str().expect("a token to go on with");
     let rest = server.get(&format!("{MAPS}?continue={token}")).await.expect(200);
     assert_eq!(names(&rest), ["m4", "m5", "m6", "m7", "m8", "m9"]);
+    let old = first["metadata"]["resourceVersion"].as_str().expect("a version");
+    for query in ["resourceVersionMatch=Exact", "limit=1"] {
+        let gone = server.get(&format!("{MAPS}?resourceVersion={old}&{query}")).await.expect(410);
+        assert_eq!(gone["message"], "The resourceVersion for the provided list is too old.", "{query}");
+    }
 }
 
 /// Chunks end by age as well, as soon as their state has been overtaken for long enough; nothing else does.

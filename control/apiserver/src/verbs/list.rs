@@ -90,19 +90,27 @@ fn page(ctx: &Context<'_>, options: &ListOptions, selection: Selection) -> Resul
         (None | Some(0), _) => {}
         (Some(asked), _) if asked > current => return Err(storage::too_large_version(asked, current).into()),
         (Some(asked), Some(Match::Exact)) => {
-            page.snapshot =
-                store.snapshot_at(kind, asked).map_err(|error| storage::history_error(error, asked))?;
+            page.snapshot = store.snapshot_at(kind, asked).map_err(|error| too_old(error, asked))?;
             page.revision = asked;
         }
         // With a limit and no word on how to match, Kubernetes takes the version as exact.
         (Some(asked), None) if options.limit > 0 => {
-            page.snapshot =
-                store.snapshot_at(kind, asked).map_err(|error| storage::history_error(error, asked))?;
+            page.snapshot = store.snapshot_at(kind, asked).map_err(|error| too_old(error, asked))?;
             page.revision = asked;
         }
         (Some(_), _) => {}
     }
     Ok(page)
+}
+
+/// Why there is no list at a past version, in the words of lists.
+fn too_old(error: HistoryError, asked: u64) -> Status {
+    match error {
+        HistoryError::Compacted { .. } => {
+            Status::expired("The resourceVersion for the provided list is too old.")
+        }
+        other => storage::history_error(other, asked),
+    }
 }
 
 fn continued(ctx: &Context<'_>, mut page: Page, text: &str) -> Result<Page, Refusal> {
