@@ -1,5 +1,6 @@
 //! `kubectl attach` and `kubectl port-forward`: connections into a pod, with the oldest, a usual and the newest kubectl.
 
+use super::terminal::connects;
 use super::{MINUTE, expect, ready};
 use crate::harness::{Kubectl, TestCluster};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -30,9 +31,12 @@ spec:
 "#,
         );
         ready(&kubectl, "parrot");
-        let output = kubectl.with_input(&["attach", "-i", "parrot", "-c", "c"], "one\ntwo\n");
-        assert_eq!(output.code, 0, "kubectl 1.{minor}: {output:?}");
-        assert!(output.stdout.starts_with("said one\nsaid two\nover\n"), "kubectl 1.{minor}: {output:?}");
+        connects(cluster, minor, "attach", 1, |kubectl| {
+            let output = kubectl.with_input(&["attach", "-i", "parrot", "-c", "c"], "one\ntwo\n");
+            assert_eq!(output.code, 0, "kubectl 1.{minor}: {output:?}");
+            let told = output.stdout.starts_with("said one\nsaid two\nover\n");
+            assert!(told, "kubectl 1.{minor}: {output:?}");
+        });
         expect(&kubectl, "pod/parrot", ".status.phase", "Succeeded", MINUTE);
         assert_eq!(kubectl.run(&["logs", "parrot"]), "said one\nsaid two\nover\n");
         let none = kubectl.try_run(&["attach", "parrot"]);
@@ -60,19 +64,21 @@ spec:
     ready(&kubectl, "web");
     let wanted: String = (1..=200_000).map(|n| format!("{n}\n")).collect();
     for minor in VERSIONS {
-        let forward = Forward::start(&cluster.kubectl(minor), "pod/web", 80);
-        // Connections share one tunnel, and come through whole.
-        std::thread::scope(|scope| {
-            let asked: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| get(forward.address, "/much").unwrap())).collect();
-            for reply in asked {
-                let reply = reply.join().unwrap();
-                let (head, body) = reply.split_once("\r\n\r\n").unwrap();
-                assert!(head.contains("200 OK"), "kubectl 1.{minor}: {head}");
-                assert!(body == wanted, "kubectl 1.{minor}: {} of {} bytes", body.len(), wanted.len());
-            }
+        connects(cluster, minor, "portforward", 1, |kubectl| {
+            let forward = Forward::start(kubectl, "pod/web", 80);
+            // Connections share one tunnel, and come through whole.
+            std::thread::scope(|scope| {
+                let asked: Vec<_> =
+                    (0..4).map(|_| scope.spawn(|| get(forward.address, "/much").unwrap())).collect();
+                for reply in asked {
+                    let reply = reply.join().unwrap();
+                    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+                    assert!(head.contains("200 OK"), "kubectl 1.{minor}: {head}");
+                    assert!(body == wanted, "kubectl 1.{minor}: {} of {} bytes", body.len(), wanted.len());
+                }
+            });
+            drop(forward);
         });
-        drop(forward);
         // Nobody listens on the pod's port: the connection ends without a byte.
         let forward = Forward::start(&cluster.kubectl(minor), "pod/web", 81);
         let none = get(forward.address, "/");
