@@ -85,8 +85,11 @@ mod tests {
     async fn who_does_not_answer() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        let begun = std::time::Instant::now();
         let silent = check("127.0.0.1", port, "", Duration::from_secs(1)).await.unwrap_err();
         assert!(silent.starts_with("timeout: "), "{silent}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(20), "a second was the limit: {took:?}");
         drop(listener);
         assert_eq!(
             ask(port).await.unwrap_err(),
