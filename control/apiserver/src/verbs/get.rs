@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 
 pub fn get(ctx: &Context<'_>) -> Result<Reply, Status> {
     let accept = ctx.accept(false)?;
+    // Read first: the object is no older than this.
+    let current = ctx.core.store.revision_of(&ctx.served.store_kind);
     let stored = ctx.core.store.get(&ctx.served.store_kind, &ctx.key()).ok_or_else(|| ctx.not_found())?;
     if let Some(text) = query::first(ctx.query, "resourceVersion") {
         // A single member serves its latest state, which is fresher than any version it has ever shown.
         let asked = options::resource_version(&text)?.unwrap_or(0);
-        let current = ctx.core.store.revision_of(&ctx.served.store_kind);
         if asked > current {
             return Err(storage::too_large_version(asked, current));
         }

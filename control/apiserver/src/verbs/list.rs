@@ -83,7 +83,8 @@ fn page(ctx: &Context<'_>, options: &ListOptions, selection: Selection) -> Resul
         }
         return continued(ctx, page, &options.continue_token);
     }
-    let current = store.revision_of(kind);
+    // Of the snapshot: what is later than it, it does not show.
+    let current = page.snapshot.revision();
     // An empty store has revision 0, which clients would read as "any".
     page.revision = page.snapshot.revision().max(1);
     match (options.resource_version, options.resource_version_match) {
