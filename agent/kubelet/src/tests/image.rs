@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// The image that test pods run, and the sandbox's.
 pub const BUSYBOX: &str = "keelson.test/busybox:1";
 pub const PAUSE: &str = "keelson.test/pause:1";
-/// One that nobody runs.
-pub const UNUSED: &str = "keelson.test/unused:1";
+/// Those that nobody runs.
+pub const UNUSED: [&str; 2] = ["keelson.test/unused:1", "keelson.test/unused:2"];
 
 const APPLETS: [&str; 24] = [
     "sh", "sleep", "cat", "echo", "ls", "httpd", "nc", "wget", "true", "false", "touch", "test", "kill",
@@ -66,11 +66,13 @@ pub fn write(path: &Path) {
     entry(&mut tar, "layer.tar", 0o644, &layer);
     entry(&mut tar, "busybox.json", 0o644, config(json!(["sh"])).as_bytes());
     entry(&mut tar, "pause.json", 0o644, config(json!(["sleep", "1000000"])).as_bytes());
-    entry(&mut tar, "unused.json", 0o644, config(json!(["true"])).as_bytes());
+    entry(&mut tar, "unused1.json", 0o644, config(json!(["true"])).as_bytes());
+    entry(&mut tar, "unused2.json", 0o644, config(json!(["false"])).as_bytes());
     let manifest = json!([
         {"Config": "busybox.json", "RepoTags": [BUSYBOX], "Layers": ["layer.tar"]},
         {"Config": "pause.json", "RepoTags": [PAUSE], "Layers": ["layer.tar"]},
-        {"Config": "unused.json", "RepoTags": [UNUSED], "Layers": ["layer.tar"]},
+        {"Config": "unused1.json", "RepoTags": [UNUSED[0]], "Layers": ["layer.tar"]},
+        {"Config": "unused2.json", "RepoTags": [UNUSED[1]], "Layers": ["layer.tar"]},
     ]);
     entry(&mut tar, "manifest.json", 0o644, manifest.to_string().as_bytes());
     std::fs::write(path, tar.into_inner().unwrap()).unwrap();

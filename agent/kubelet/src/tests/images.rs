@@ -86,7 +86,8 @@ async fn a_full_disk_loses_unused_images_and_no_others() {
     stage.until_ready("a").await;
     let names = || stage.containerd.ctr(&["images", "ls", "-q"]);
     let has = |name: &str| names().lines().any(|n| n == name);
-    assert!(has(UNUSED), "{}", names());
+    let unused = || UNUSED.into_iter().filter(|name| has(name)).count();
+    assert_eq!(unused(), 2, "{}", names());
 
     let cri = Cri::new(&stage.containerd.socket()).unwrap();
     let mut collector = Collector::default();
@@ -107,11 +108,13 @@ async fn a_full_disk_loses_unused_images_and_no_others() {
     assert_eq!(
         round(150, 120_999).await,
         (50, false, words(50)),
-        "the image came two minutes ago, not earlier"
+        "the images came two minutes ago, not earlier"
     );
-    assert!(has(UNUSED), "{}", names());
+    assert_eq!(unused(), 2, "{}", names());
     assert_eq!(round(150, 121_000).await, (50, true, None));
-    assert!(!has(UNUSED), "{}", names());
+    assert_eq!(unused(), 1, "no more go than must: {}", names());
+    assert_eq!(round(150, 122_000).await, (50, true, None));
+    assert_eq!(unused(), 0, "{}", names());
     assert_eq!(round(0, 1_000_000).await, (200, false, words(200)), "what is left is used");
     assert!(has(BUSYBOX) && has(PAUSE), "{}", names());
     assert_eq!(stage.status("a")["phase"], "Running");
