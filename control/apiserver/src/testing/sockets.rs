@@ -317,3 +317,29 @@ async fn connections_are_creations() {
     }
     follow.abort();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_of_a_client_that_goes_away() {
+    let server = bound().await;
+    let open_ones = async |want: &str| {
+        let wanted = format!("apiserver_longrunning_requests {want}");
+        for _ in 0..400 {
+            if server.get("/metrics").await.text().lines().any(|line| line == wanted) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("never: {wanted}");
+    };
+    let tunnel = "SPDY/3.1+portforward.k8s.io";
+    for (path, protocol) in [
+        (format!("{POD}/exec?command=shout&stdin=true&stdout=true"), V5),
+        (format!("{POD}/portforward"), tunnel),
+        ("/api/v1/namespaces/t/configmaps?watch=true".to_owned(), ""),
+    ] {
+        let socket = open(&server, &path, protocol, protocol).await;
+        open_ones("1").await;
+        drop(socket);
+        open_ones("0").await;
+    }
+}
