@@ -115,12 +115,12 @@ async fn streams_that_were_woken_together_write_together() {
     let (mut corked, cork) = cork(Slow::new(usize::MAX));
     let event = Arc::new(Notify::new());
     // Each stream of a connection is a task; it hands its frame over and wakes the connection, as HTTP/2 does.
-    let (hand_over, mut handed) = tokio::sync::mpsc::unbounded_channel();
+    let (hand_over, mut handed) = tokio::sync::mpsc::channel(STREAMS);
     for _ in 0..STREAMS {
         let (woken, hand_over) = (Arc::clone(&event).notified_owned(), hand_over.clone());
         tokio::spawn(async move {
             woken.await;
-            hand_over.send([7; 100]).unwrap();
+            hand_over.try_send([7; 100]).unwrap();
         });
     }
     let connection = tokio::spawn(async move {
