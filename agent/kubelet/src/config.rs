@@ -42,6 +42,8 @@ pub struct KubeletConfig {
     pub image_disk_percent: (u8, u8),
     /// An image that came later than this is not removed.
     pub image_age_min: Duration,
+    /// How long a change that the runtime makes by itself may stay unseen where it does not report it.
+    pub look_period: Duration,
 }
 
 /// A taint that the node registers with.
@@ -76,6 +78,7 @@ impl KubeletConfig {
             sandbox_image: "keelson.dev/pause:1".to_owned(),
             image_disk_percent: (85, 80),
             image_age_min: Duration::from_secs(120),
+            look_period: Duration::from_secs(1),
         }
     }
 

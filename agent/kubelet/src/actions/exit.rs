@@ -16,6 +16,9 @@ const ASK_AFTER: [Duration; 5] = [
     Duration::from_millis(100),
     Duration::from_millis(300),
 ];
+/// And after as many more of the last one, when it is known that the process has ended: on a busy machine the runtime
+/// may take seconds.
+const ASK_MORE: usize = 100;
 
 /// Asks for a look at the runtime when the process ends. Best effort: the periodic look sees it in any case.
 pub(super) fn watch(context: &Arc<Context>, container: &str, pid: Option<i32>) {
@@ -23,6 +26,7 @@ pub(super) fn watch(context: &Arc<Context>, container: &str, pid: Option<i32>) {
     let fd = pid.and_then(|pid| open(pid).ok());
     let (context, container) = (Arc::clone(context), container.to_owned());
     tokio::spawn(async move {
+        let more = if fd.is_some() { ASK_MORE } else { 0 };
         if let Some(fd) = fd {
             // SAFETY: the AsyncFd owns the descriptor: it stays open, and the same, until its registration ends.
             let Ok(fd) = (unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }) else { return };
@@ -30,7 +34,8 @@ pub(super) fn watch(context: &Arc<Context>, container: &str, pid: Option<i32>) {
                 return;
             }
         }
-        for pause in ASK_AFTER {
+        let last = ASK_AFTER[ASK_AFTER.len() - 1];
+        for pause in ASK_AFTER.into_iter().chain(std::iter::repeat_n(last, more)) {
             tokio::time::sleep(pause).await;
             let running = i32::from(keelson_proto::cri::ContainerState::ContainerRunning);
             let status = context.cri.container_status(&container).await;

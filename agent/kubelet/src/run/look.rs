@@ -1,4 +1,4 @@
-//! Looks at the runtime: about once per second, and at once after our own actions.
+//! Looks at the runtime: about once per second, and at once after our own actions and its reports.
 
 use crate::actions::Context;
 use crate::cri::observe::Observer;
@@ -6,8 +6,6 @@ use crate::event::Event;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a change that the runtime makes by itself may stay unseen.
-const PERIOD: Duration = Duration::from_secs(1);
 /// Looks that are asked for come at most this often.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -42,7 +40,7 @@ pub(crate) async fn watch_runtime(context: Arc<Context>) {
         }
         tokio::time::sleep(PAUSE).await;
         // Running into the timeout is the normal case.
-        let _ = tokio::time::timeout(PERIOD, context.look.notified()).await;
+        let _ = tokio::time::timeout(context.config.look_period, context.look.notified()).await;
     }
 }
 

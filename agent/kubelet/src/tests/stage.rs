@@ -19,6 +19,8 @@ pub struct Stage {
     pub api: Api,
     pub kubelet: Option<KubeletHandle>,
     pub tls: Tls,
+    /// Of the kubelets that are started from now on.
+    pub look_period: Duration,
     /// Last to go: everything above uses it.
     pub containerd: Containerd,
     _place: SemaphorePermit<'static>,
@@ -26,9 +28,15 @@ pub struct Stage {
 
 impl Stage {
     pub async fn start() -> Self {
+        Self::looking_every(Duration::from_secs(1)).await
+    }
+
+    /// With a kubelet that looks at the runtime only so often when it is told nothing.
+    pub async fn looking_every(look_period: Duration) -> Self {
         let place = PLACES.acquire().await.unwrap();
         let containerd = tokio::task::spawn_blocking(Containerd::start).await.unwrap();
-        let mut stage = Self { api: Api::new(), kubelet: None, tls: Tls::new(), containerd, _place: place };
+        let mut stage =
+            Self { api: Api::new(), kubelet: None, tls: Tls::new(), look_period, containerd, _place: place };
         stage.start_kubelet().await;
         stage
     }
@@ -54,6 +62,7 @@ impl Stage {
         config.log_bytes_max = 4096;
         config.log_files_max = 2;
         config.resolv_conf = dir.join("resolv.conf");
+        config.look_period = self.look_period;
         config
     }
 
