@@ -13,6 +13,8 @@ const ROUNDS: u64 = 20;
 const WRITERS: usize = 64;
 const DIR: &str = "KEELSON_STORE_KILL_DIR";
 const ROUND: &str = "KEELSON_STORE_KILL_ROUND";
+/// Repeats the moments of an earlier run, whose seed stands in what it said.
+const SEED: &str = "KEELSON_STORE_KILL_SEED";
 
 /// The child's part; without its environment it has nothing to do.
 #[test]
@@ -101,16 +103,42 @@ fn run_and_kill(dir: &Path, round: u64, after: Duration) -> Told {
     told
 }
 
+/// Says with what seed the moments were chosen when the test fails, wherever that is.
+struct Seed(u64);
+
+impl Seed {
+    /// The one of the environment, or of the clock.
+    fn choose() -> Self {
+        let given = std::env::var(SEED).ok();
+        let clock = || std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+        Self(given.map_or_else(clock, |seed| seed.parse().expect("KEELSON_STORE_KILL_SEED is a number")))
+    }
+
+    /// When the child of a round is killed, after its first write.
+    fn moments(&self) -> impl Iterator<Item = Duration> + use<> {
+        let mut random = self.0 | 1;
+        std::iter::repeat_with(move || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Duration::from_millis(20 + (random >> 33) % 200)
+        })
+    }
+}
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the kills came at the moments of {SEED}={}", self.0);
+        }
+    }
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_in_twenty_kills() {
     let dir = tempfile::tempdir().unwrap();
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
-    let mut random = u64::from(seed) | 1;
+    let seed = Seed::choose();
     let mut checked = 0;
     let mut total = 0;
-    for round in 0..ROUNDS {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let after = Duration::from_millis(20 + (random >> 33) % 200);
+    for (round, after) in (0..ROUNDS).zip(seed.moments()) {
         let told = run_and_kill(dir.path(), round, after);
         assert!(told.opened_at >= checked, "round {round}: the child opened an older state");
         total += told.done.len();
@@ -118,6 +146,14 @@ fn nothing_acknowledged_is_lost_in_twenty_kills() {
     }
     assert!(dir.path().join("snapshots").read_dir().unwrap().count() > 0, "no snapshot was made");
     assert!(total > 1000, "only {total} writes were acknowledged in all rounds");
+}
+
+#[test]
+fn a_seed_repeats_its_moments() {
+    let moments = |seed| Seed(seed).moments().take(ROUNDS as usize).collect::<Vec<_>>();
+    assert_eq!(moments(7), moments(7));
+    assert_ne!(moments(7), moments(9));
+    assert!(moments(7).iter().all(|after| (20..220).contains(&after.as_millis())));
 }
 
 /// Opens what the kill left. Gives its revision.
