@@ -3,6 +3,10 @@
 //! A key that is not known is refused, with the name that was probably meant: a setting that is silently ignored is
 //! worse than none.
 
+mod keys;
+
+pub use keys::{Key, describe};
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 

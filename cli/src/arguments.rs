@@ -4,6 +4,11 @@ use clap::{Args, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+const JOIN: &str = "Try:\n  sudo keelson agent --server https://SERVER:6443 --token TOKEN\n\n\
+    `keelson token` prints the token on the server. A node that has joined needs it no more.";
+
+const KEYS: &str = "The keys of the configuration file are listed by --help.";
+
 /// Kubernetes in one binary, with its data plane in the kernel.
 #[derive(Parser)]
 #[command(name = "keelson", version, max_term_width = 100)]
@@ -30,10 +35,13 @@ pub enum Command {
     )]
     Up(Up),
     /// Run the control plane: API server, store, controllers, scheduler
+    #[command(after_help = KEYS, after_long_help = keelson_server::ServerConfig::help())]
     Server(Server),
     /// Run a node: kubelet, data plane, DNS and containerd
-    #[command(after_help = "Try:\n  sudo keelson agent --server https://SERVER:6443 --token TOKEN\n\n\
-                      `keelson token` prints the token on the server. A node that has joined needs it no more.")]
+    #[command(
+        after_help = format!("{JOIN}\n\n{KEYS}"),
+        after_long_help = format!("{JOIN}\n\n{}", keelson_agent::config::AgentConfig::help())
+    )]
     Agent(Agent),
     /// Images of the node's containerd
     #[command(subcommand)]
@@ -155,5 +163,29 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&Arguments::command());
+    }
+
+    /// Each key that a configuration file may have is listed, and no other.
+    #[test]
+    fn keys_are_in_the_help() {
+        fn check(name: &str, defaults: impl serde::Serialize) {
+            let mut command = Arguments::command();
+            let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            let (_, list) = help.split_once("Keys of the configuration file (").unwrap();
+            let key = |line: &str| {
+                let line = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' '))?;
+                line.split(' ').next().map(str::to_owned)
+            };
+            let mut listed: Vec<String> = list.lines().filter_map(key).collect();
+            let serde_json::Value::Object(keys) = serde_json::to_value(defaults).unwrap() else {
+                panic!("a configuration is a mapping")
+            };
+            let mut known: Vec<String> = keys.keys().cloned().collect();
+            listed.sort();
+            known.sort();
+            assert_eq!(listed, known, "{name}");
+        }
+        check("server", keelson_server::ServerConfig::default());
+        check("agent", keelson_agent::config::AgentConfig::default());
     }
 }

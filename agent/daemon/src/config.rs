@@ -22,60 +22,61 @@ pub enum DatapathMode {
     Iptables,
 }
 
-/// Every setting of an agent. All but `server` have a default.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AgentConfig {
-    /// The API server: `https://HOST:PORT`.
-    pub server: String,
-    /// The join token; only needed until the node has its certificate.
-    pub token: Option<String>,
-    /// A file that holds the join token.
-    pub token_file: Option<PathBuf>,
-    /// The node's name. Default: the host name.
-    pub node_name: Option<String>,
-    /// The node's address. Default: that of the outer interface.
-    #[serde(rename = "nodeIP")]
-    pub node_ip: Option<IpAddr>,
-    /// The interface towards the other nodes. Default: that of the default route.
-    pub outer_interface: Option<String>,
-    /// What must survive a reboot. Default `/var/lib/keelson`.
-    pub state_dir: PathBuf,
-    /// Sockets and what a reboot may clear. Default `/run/keelson`.
-    pub run_dir: PathBuf,
-    /// Where BPF programs, links and maps are pinned; on a BPF file system. Default `/sys/fs/bpf/keelson`.
-    pub pin_dir: PathBuf,
-    /// The node's cgroup below each hierarchy's root. Default `/keelson`.
-    pub cgroup_root: String,
-    /// Where services are translated at the socket, below the root of the cgroup v2 tree: `/`, the default, serves
-    /// every process of the host, a node's own cgroup only what is in it.
-    pub socket_cgroup: String,
-    /// Default `auto`.
-    pub datapath: DatapathMode,
-    /// A runtime that is already there. Default: a private containerd is started.
-    pub cri_socket: Option<PathBuf>,
-    /// The network of pods. Default `10.244.0.0/16`.
-    #[serde(rename = "clusterCIDR")]
-    pub cluster_cidr: String,
-    /// The network of Services. Default `10.96.0.0/12`.
-    #[serde(rename = "serviceCIDR")]
-    pub service_cidr: String,
-    /// The Service address of cluster DNS. Default `10.96.0.10`.
-    #[serde(rename = "clusterDNS")]
-    pub cluster_dns: IpAddr,
-    /// The domain of Services. Default `cluster.local`.
-    pub cluster_domain: String,
-    /// The resolver configuration of the host: where names outside of the cluster are asked for. Default
-    /// `/etc/resolv.conf`.
-    pub resolv_conf: PathBuf,
-    /// The UDP port of the overlay between nodes. Default 8472.
-    pub vxlan_port: u16,
-    /// The port of the kubelet server. Default 10250.
-    pub kubelet_port: u16,
-    /// Default 110.
-    pub max_pods: u32,
-    /// Labels that the node registers with. Default: none.
-    pub labels: BTreeMap<String, String>,
+keelson_api::settings! {
+    /// Every setting of an agent. All but `server` have a default.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    pub struct AgentConfig {
+        /// The API server: `https://HOST:PORT`. The one key that every file needs.
+        pub server: String,
+        /// The join token; only needed until the node has its certificate.
+        pub token: Option<String>,
+        /// A file that holds the join token.
+        pub token_file: Option<PathBuf>,
+        /// The node's name. Default: the host name.
+        pub node_name: Option<String>,
+        /// The node's address. Default: that of the outer interface.
+        #[serde(rename = "nodeIP")]
+        pub node_ip: Option<IpAddr>,
+        /// The interface towards the other nodes. Default: that of the default route.
+        pub outer_interface: Option<String>,
+        /// What must survive a reboot.
+        pub state_dir: PathBuf,
+        /// Sockets and what a reboot may clear.
+        pub run_dir: PathBuf,
+        /// Where BPF programs, links and maps are pinned; on a BPF file system.
+        pub pin_dir: PathBuf,
+        /// The node's cgroup below each hierarchy's root.
+        pub cgroup_root: String,
+        /// Where services are translated at the socket, below the root of the cgroup v2 tree: `/` serves
+        /// every process of the host, a node's own cgroup only what is in it.
+        pub socket_cgroup: String,
+        /// How services and pods are networked: `auto` is `ebpf` where the kernel has what it takes, else `iptables`.
+        pub datapath: DatapathMode,
+        /// A runtime that is already there. Default: a private containerd is started.
+        pub cri_socket: Option<PathBuf>,
+        /// The network of pods.
+        #[serde(rename = "clusterCIDR")]
+        pub cluster_cidr: String,
+        /// The network of Services.
+        #[serde(rename = "serviceCIDR")]
+        pub service_cidr: String,
+        /// The Service address of cluster DNS.
+        #[serde(rename = "clusterDNS")]
+        pub cluster_dns: IpAddr,
+        /// The domain of Services.
+        pub cluster_domain: String,
+        /// The resolver configuration of the host: where names outside of the cluster are asked for.
+        pub resolv_conf: PathBuf,
+        /// The UDP port of the overlay between nodes.
+        pub vxlan_port: u16,
+        /// The port of the kubelet server.
+        pub kubelet_port: u16,
+        /// Pods that the node takes at most.
+        pub max_pods: u32,
+        /// Labels that the node registers with. Default: none.
+        pub labels: BTreeMap<String, String>,
+    }
 }
 
 impl Default for AgentConfig {
@@ -124,6 +125,11 @@ pub enum ConfigError {
 }
 
 impl AgentConfig {
+    /// A list of the keys of the file, for its writer.
+    pub fn help() -> String {
+        document::describe(KIND, Self::KEYS, &Self::default())
+    }
+
     /// Reads a configuration file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display().to_string();

@@ -15,45 +15,47 @@ use std::path::{Path, PathBuf};
 /// The `kind` of a server's configuration file.
 pub const KIND: &str = "ServerConfig";
 
-/// A server's configuration. Every field has a default; an empty file is a valid one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-pub struct ServerConfig {
-    /// Where the store, keys and certificates are kept. Default `/var/lib/keelson/server`.
-    pub state_dir: PathBuf,
-    /// The address to listen on. Default `0.0.0.0`: all of the machine's.
-    pub bind_address: IpAddr,
-    /// The port of the API. Default 6443.
-    pub secure_port: u16,
-    /// The address under which nodes and pods reach the API. Default: the one that the machine uses towards its
-    /// default gateway, else `127.0.0.1`.
-    pub advertise_address: Option<IpAddr>,
-    /// Where the administrator's kubeconfig is written (0600). Default `/etc/keelson/admin.kubeconfig`.
-    pub admin_kubeconfig: PathBuf,
-    /// The network of Service addresses; its first address is the API's. Default `10.96.0.0/12`.
-    #[serde(rename = "serviceCIDR")]
-    pub service_cidr: Cidr,
-    /// The network of pods; each node gets a /24 of it. Default `10.244.0.0/16`.
-    #[serde(rename = "clusterCIDR")]
-    pub cluster_cidr: Cidr,
-    /// The domain of Services in DNS. Default `cluster.local`.
-    pub cluster_domain: String,
-    /// The Service address of cluster DNS, within `serviceCIDR`. Default `10.96.0.10`.
-    #[serde(rename = "clusterDNS")]
-    pub cluster_dns: Ipv4Addr,
-    /// The ports that NodePort Services take. Default `30000-32767`.
-    pub node_port_range: PortRange,
-    /// How long an Event is kept after its last write. Default `1h`.
-    #[serde(rename = "eventTTL")]
-    pub event_ttl: Period,
-    /// How long the pages of a list that is read in chunks come from one state, counted from when that state was
-    /// overtaken; the token of a later page is answered with one for the rest as it is by then. Default `5m`.
-    #[serde(rename = "continueTTL")]
-    pub continue_ttl: Period,
-    /// Further names and addresses in the server's certificate. Default: none beside the usual ones, the host's
-    /// name and the advertised address.
-    #[serde(rename = "tlsSANs")]
-    pub tls_sans: Vec<String>,
+keelson_api::settings! {
+    /// A server's configuration. Every field has a default; an empty file is a valid one.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+    pub struct ServerConfig {
+        /// Where the store, keys and certificates are kept.
+        pub state_dir: PathBuf,
+        /// The address to listen on; `0.0.0.0` stands for all of the machine's.
+        pub bind_address: IpAddr,
+        /// The port of the API.
+        pub secure_port: u16,
+        /// The address under which nodes and pods reach the API. Default: the one that the machine uses towards its
+        /// default gateway, else `127.0.0.1`.
+        pub advertise_address: Option<IpAddr>,
+        /// Where the administrator's kubeconfig is written (0600).
+        pub admin_kubeconfig: PathBuf,
+        /// The network of Service addresses; its first address is the API's.
+        #[serde(rename = "serviceCIDR")]
+        pub service_cidr: Cidr,
+        /// The network of pods; each node gets a /24 of it.
+        #[serde(rename = "clusterCIDR")]
+        pub cluster_cidr: Cidr,
+        /// The domain of Services in DNS.
+        pub cluster_domain: String,
+        /// The Service address of cluster DNS, within `serviceCIDR`.
+        #[serde(rename = "clusterDNS")]
+        pub cluster_dns: Ipv4Addr,
+        /// The ports that NodePort Services take.
+        pub node_port_range: PortRange,
+        /// How long an Event is kept after its last write.
+        #[serde(rename = "eventTTL")]
+        pub event_ttl: Period,
+        /// How long the pages of a list that is read in chunks come from one state, counted from when that state was
+        /// overtaken; the token of a later page is answered with one for the rest as it is by then.
+        #[serde(rename = "continueTTL")]
+        pub continue_ttl: Period,
+        /// Further names and addresses in the server's certificate. Default: none beside the usual ones, the host's
+        /// name and the advertised address.
+        #[serde(rename = "tlsSANs")]
+        pub tls_sans: Vec<String>,
+    }
 }
 
 impl Default for ServerConfig {
@@ -129,6 +131,11 @@ impl ServerConfig {
         config.apply(flags);
         config.check()?;
         Ok(config)
+    }
+
+    /// A list of the keys of the file, for its writer.
+    pub fn help() -> String {
+        keelson_api::config::describe(KIND, Self::KEYS, &Self::default())
     }
 
     /// Reads the text of a configuration file.
