@@ -127,6 +127,18 @@ pub const ROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "who claims a pod's address from outside does not get its set",
+        &[
+            "policy: a 7, b 9, epoch 2",
+            "from outside: tcp 10.244.1.2:1000 > 192.168.7.1:30080 S => pod b: tcp 10.244.1.2:1000 > 10.244.1.3:8080 S",
+            "flow: tcp 10.244.1.2:1000 > 192.168.7.1:30080 => set 0, epoch 2",
+            "policy: a 7, b 9, epoch 3",
+            "from outside: tcp 10.244.1.2:1000 > 192.168.7.1:30080 A => pod b: tcp 10.244.1.2:1000 > 10.244.1.3:8080 A",
+            "asked: yes",
+            "flow: tcp 10.244.1.2:1000 > 192.168.7.1:30080 => set 0, epoch 3",
+        ],
+    ),
+    (
         "the answer of a process of the host has its flow judged again, too",
         &[
             "policy: a 7, b 9, epoch 2",
