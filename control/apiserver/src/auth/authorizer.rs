@@ -71,7 +71,7 @@ impl Authorizer {
             self.rbac.catch_up();
             self.nodes.catch_up();
             self.following.store(true, Ordering::Release);
-            if wait_for_change(store, now).await.is_err() {
+            if !wait_for_change(store, now).await {
                 return;
             }
             // Changes come in bursts; one rebuild serves them all. Whoever cannot wait catches up on their own.
@@ -80,17 +80,19 @@ impl Authorizer {
     }
 }
 
-/// Returns at the first change after revision `now` of a role, a binding or a pod.
-async fn wait_for_change(store: &Store, now: u64) -> Result<(), HistoryError> {
+/// Returns at the first change after revision `now` of a role, a binding or a pod, or when a history cannot tell: by
+/// now it may start later. False when the store is closed.
+async fn wait_for_change(store: &Store, now: u64) -> bool {
+    !matches!(next_change(store, now).await, Err(HistoryError::Closed))
+}
+
+async fn next_change(store: &Store, now: u64) -> Result<(), HistoryError> {
     let mut watchers = Vec::new();
     for kind in rbac::KINDS.into_iter().chain([node::KIND]) {
         watchers.push(store.watch(kind, "", now)?);
     }
     let next = watchers.iter_mut().map(|watcher| Box::pin(watcher.next()));
-    match futures::future::select_all(next).await.0 {
-        Ok(_) | Err(HistoryError::Compacted { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
+    futures::future::select_all(next).await.0.map(drop)
 }
 
 /// What both authorizers say, as Kubernetes joins reasons.
@@ -99,5 +101,36 @@ fn join(first: &Reason, second: Reason) -> Reason {
         (true, _) => second,
         (_, true) => first.clone(),
         _ => Reason::Text(format!("{first}, {second}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{open_with, write};
+    use super::*;
+    use serde_json::json;
+
+    /// Whoever comes back to a history that starts later by then has missed changes, and goes on.
+    #[tokio::test]
+    async fn only_the_end_of_the_store_ends_the_following() {
+        let kind = rbac::KINDS[0];
+        let (_dir, store) = open_with(|options| {
+            options.history_revisions = 5;
+            options.history_events_per_kind = 4;
+        })
+        .await;
+        let mut last = 0;
+        while !matches!(store.watch(kind, "", 1), Err(HistoryError::Compacted { .. })) {
+            assert!(last < 100_000, "the history is never cut");
+            last = write(&store, kind, &json!({"metadata": {"name": "a", "namespace": "b"}})).await;
+        }
+        assert!(wait_for_change(&store, 1).await, "compacted");
+        let waiting = wait_for_change(&store, last);
+        let other = json!({"metadata": {"name": "c", "namespace": "b"}});
+        let changing = write(&store, kind, &other);
+        assert!(tokio::join!(waiting, changing).0, "changed");
+        let now = store.revision();
+        let waiting = wait_for_change(&store, now);
+        assert!(!tokio::join!(waiting, store.clone().shutdown()).0, "closed");
     }
 }

@@ -12,8 +12,14 @@ use tempfile::TempDir;
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 pub async fn open() -> (TempDir, Store) {
+    open_with(|_| {}).await
+}
+
+pub async fn open_with(change: impl FnOnce(&mut Options)) -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(Options::new(dir.path())).await.unwrap();
+    let mut options = Options::new(dir.path());
+    change(&mut options);
+    let store = Store::open(options).await.unwrap();
     (dir, store)
 }
 
