@@ -3,7 +3,44 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use xtask::setup::find_kubectls;
+
+/// The minor versions that the tests ask for.
+const ASKED: [u32; 3] = [27, 30, 33];
+
+/// The kubectls of this machine. Whoever asks first says what will be used in place of what: a run with one version is
+/// not what a run with three is.
+static FOUND: LazyLock<Vec<xtask::setup::Kubectl>> = LazyLock::new(|| {
+    let found = find_kubectls();
+    let minors: Vec<u32> = found.iter().map(|k| k.minor).collect();
+    // Past the test harness, which keeps to itself what a test prints that passes.
+    let _ = writeln!(std::io::stderr(), "{}", chosen(&minors));
+    found
+});
+
+fn closest(found: &[u32], asked: u32) -> Option<u32> {
+    found.iter().copied().min_by_key(|minor| minor.abs_diff(asked))
+}
+
+/// What is used for each version that is asked for.
+fn chosen(found: &[u32]) -> String {
+    let each = ASKED.map(|asked| match closest(found, asked) {
+        Some(minor) if minor == asked => format!("1.{asked}"),
+        Some(minor) => format!("1.{minor} for 1.{asked}, which is not here"),
+        None => format!("none for 1.{asked}"),
+    });
+    format!("kubectl: {}", each.join(", "))
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    assert_eq!(chosen(&[27, 30, 33, 34]), "kubectl: 1.27, 1.30, 1.33");
+    let one = "kubectl: 1.30 for 1.27, which is not here, 1.30, 1.30 for 1.33, which is not here";
+    assert_eq!(chosen(&[30]), one);
+    assert_eq!(chosen(&[]), "kubectl: none for 1.27, none for 1.30, none for 1.33");
+    assert_eq!(closest(&[27, 32, 35], 33), Some(32));
+}
 
 /// What a command printed, and how it ended.
 #[derive(Clone, Debug)]
@@ -24,11 +61,13 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    /// kubectl 1.`minor`, or the closest version that this machine has.
+    /// kubectl 1.`minor`, or the closest version that this machine has; which one that is, the run says at its start.
     pub fn version(minor: u32, kubeconfig: PathBuf, cache: PathBuf) -> Self {
-        let all = find_kubectls();
-        let closest = all.iter().min_by_key(|k| k.minor.abs_diff(minor)).expect("a kubectl is installed");
-        Self { program: closest.path.clone(), kubeconfig, cache }
+        assert!(ASKED.contains(&minor), "1.{minor} is not among the versions that are told of: {ASKED:?}");
+        let minors: Vec<u32> = FOUND.iter().map(|k| k.minor).collect();
+        let closest = closest(&minors, minor).expect("a kubectl is installed");
+        let program = FOUND.iter().find(|k| k.minor == closest).expect("it is one of them").path.clone();
+        Self { program, kubeconfig, cache }
     }
 
     /// The command, to be run by the caller.
