@@ -22,10 +22,14 @@ spec:
       command: [sleep, "3600"]
 "#;
 
+/// The folder of the sample app; kubectl takes the manifests that lie in it, and no folder below it.
+pub fn examples() -> String {
+    xtask::repo::root().join("examples/").display().to_string()
+}
+
 /// Applies `examples/` and waits until both Deployments are rolled out.
 pub fn deploy(kubectl: &Kubectl) {
-    let examples = xtask::repo::root().join("examples/app.yaml");
-    kubectl.run(&["apply", "-f", &examples.display().to_string()]);
+    kubectl.run(&["apply", "-f", &examples()]);
     for deployment in ["deployment/backend", "deployment/frontend"] {
         kubectl.run(&["-n", "sample", "rollout", "status", deployment, "--timeout=90s"]);
     }

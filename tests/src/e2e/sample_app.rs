@@ -1,7 +1,7 @@
 //! The sample app, as the README's tour has it: applied, rolled, scaled, looked into, and reached from outside.
 
-use super::app::{MINUTE, assert_on_nodes, assert_spread, deploy, page, start_shell};
-use crate::harness::{Kubectl, TestCluster, eventually};
+use super::app::{MINUTE, assert_on_nodes, assert_spread, deploy, examples, page, start_shell};
+use crate::harness::{Kubectl, TestCluster, eventually, http_get, pods_things};
 
 /// What one does with an app, by one version of kubectl.
 fn tour(cluster: &TestCluster, minor: u32) {
@@ -21,9 +21,31 @@ fn tour(cluster: &TestCluster, minor: u32) {
     assert!(events.contains("ScalingReplicaSet"), "{events}");
     logs(&kubectl);
     exec(&kubectl);
-    kubectl.run(&["delete", "namespace", "sample", "--timeout=90s"]);
+    delete(cluster, &kubectl);
+}
+
+/// Away by the same folder: when kubectl returns there is nothing of the app, nor of the pod beside it.
+fn delete(cluster: &TestCluster, kubectl: &Kubectl) {
+    let deleted = kubectl.run(&["delete", "-f", &examples(), "--timeout=90s"]);
+    for object in ["namespace \"sample\"", "deployment.apps \"backend\"", "service \"frontend\""] {
+        assert!(deleted.contains(&format!("{object} deleted")), "{object}: {deleted}");
+    }
     let gone = kubectl.try_run(&["get", "namespace", "sample"]);
     assert!(gone.stderr.contains("not found"), "{gone:?}");
+    let all = "pods,services,endpointslices,deployments,replicasets,configmaps,secrets";
+    let left = kubectl.run(&["-n", "sample", "get", all, "-o", "name"]);
+    assert_eq!(left, "", "objects of a namespace that is gone");
+    for node in 1..=cluster.spec.nodes {
+        eventually("no pod to have left anything", MINUTE, || {
+            let left = pods_things(cluster, node);
+            if left.is_empty() { Ok(()) } else { Err(format!("on node {node}: {left:?}")) }
+        });
+        let page = format!("http://{}:30080/", cluster.names.node_ip(node));
+        eventually("the NodePort to be closed", MINUTE, || match http_get(cluster, "client", &page) {
+            Err(error) if error.contains("refused") => Ok(()),
+            other => Err(format!("on node {node}: {other:?}")),
+        });
+    }
 }
 
 fn roll_and_undo(cluster: &TestCluster, kubectl: &Kubectl) {
