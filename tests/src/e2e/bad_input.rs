@@ -1,16 +1,17 @@
 //! Bad input: each gets a message that names what is wrong, nothing is lost, nothing panics.
 
 use super::app::MINUTE;
-use crate::harness::{Kubectl, TestCluster, eventually};
+use crate::harness::{Kubectl, TestCluster, eventually, send_to_api};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use nix::sys::signal::Signal;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use xtask::cluster::in_netns;
 
 /// Whoever has no rights on a machine.
@@ -71,6 +72,7 @@ fn is_refused_in_words() {
     arguments(&cluster);
     bodies(&kubectl);
     conflicts(&kubectl);
+    yaml(&cluster);
     permissions(&kubectl);
     tokens(&cluster);
     machines(&cluster);
@@ -164,8 +166,34 @@ fn conflicts(kubectl: &Kubectl) {
     kubectl.run(&["label", "configmap", "still-serving", "a=b"]);
     let late = kubectl.with_input(&["replace", "-f", "-"], &old);
     assert_says(&late.stderr, &["Conflict", "the object has been modified"]);
-    let yaml = kubectl.with_input(&["apply", "-f", "-"], "kind: ConfigMap\n  apiVersion: [v1\n");
-    assert_says(&yaml.stderr, &["error"]);
+}
+
+/// YAML that kubectl would not even send, and texts that are small and mean much.
+fn yaml(cluster: &TestCluster) {
+    let path = "/api/v1/namespaces/default/configmaps";
+    let apply = format!("{path}/a?fieldManager=tests");
+    let check = |body: &str, words: &[&str]| {
+        for (method, path, content_type) in
+            [("POST", path, "application/yaml"), ("PATCH", apply.as_str(), "application/apply-patch+yaml")]
+        {
+            let begun = Instant::now();
+            let (code, status) = send_to_api(cluster, method, path, content_type, body);
+            assert_eq!((code, &status["kind"]), (400, &Value::from("Status")), "{method}: {status}");
+            assert_says(status["message"].as_str().unwrap(), words);
+            assert!(begun.elapsed() < Duration::from_secs(5), "{method} took {:?}", begun.elapsed());
+        }
+    };
+    check("kind: ConfigMap\n  apiVersion: [v1\n", &["error converting YAML to JSON", "line 2"]);
+    check("a: *b\n", &["error converting YAML to JSON", "line 1", "unknown anchor"]);
+    let laugh = |i: usize| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(","));
+    let laughs = "a0: &a0 [lol]\n".to_owned() + &(1..10).map(laugh).collect::<String>();
+    check(&laughs, &["aliases repeat more than"]);
+    check(&format!("a: {}a\n", "- ".repeat(1_000_000)), &["error converting YAML to JSON", "line 1"]);
+    check(&format!("a:\n {}a\n", "- ".repeat(1_000_000)), &["nested more than 64 levels deep"]);
+    check(&format!("{}a\n", "? ".repeat(60)), &["a mapping's key must be"]);
+    let good = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: yaml}\ndata: {a: &a b, c: *a}\n";
+    let (code, made) = send_to_api(cluster, "POST", path, "application/yaml", good);
+    assert_eq!((code, &made["data"]), (201, &json!({"a": "b", "c": "b"})), "{made}");
 }
 
 fn permissions(kubectl: &Kubectl) {

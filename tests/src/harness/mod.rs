@@ -1,5 +1,6 @@
 //! What the tests share: clusters that go away by themselves, kubectl, waiting, a look at the machine.
 
+mod api;
 mod caller;
 mod cluster;
 mod counters;
@@ -13,6 +14,7 @@ mod terminal;
 mod turn;
 mod wait;
 
+pub use api::send_to_api;
 pub use caller::{call_from_node, get_from_node};
 pub use cluster::{TestCluster, state_of};
 pub use counters::{hook_counts, outer_packets, pod_entries};
