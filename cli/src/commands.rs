@@ -5,6 +5,7 @@ mod up;
 mod version;
 
 use crate::arguments::{Agent, Command, Image, Server, Token};
+use crate::memory;
 use crate::process::{Ending, wait_for_end};
 use anyhow::{Context, Result, bail};
 use keelson_agent::config::AgentConfig;
@@ -27,7 +28,6 @@ pub fn run(command: Command) -> Result<ExitCode> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    crate::memory::give_back().context("cannot start a thread")?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")
 }
 
@@ -55,6 +55,7 @@ fn run_server(arguments: &Server) -> Result<()> {
         );
         crate::users::become_user(user, &config.state_dir)?;
     }
+    memory::give_back_now_and_then().context("cannot start a thread")?;
     install_crypto();
     runtime()?.block_on(async {
         let server = keelson_server::Server::start(config).await?;
@@ -67,6 +68,7 @@ fn run_server(arguments: &Server) -> Result<()> {
 
 fn run_agent(arguments: &Agent) -> Result<()> {
     let config = agent_config(arguments)?;
+    memory::give_back_at_once();
     install_crypto();
     runtime()?.block_on(async {
         let starting = keelson_agent::Agent::start(config);
