@@ -110,7 +110,11 @@ async fn namespaces_have_what_they_need_and_go_with_all_they_have() {
     let mut held = map("held", json!([]));
     held["metadata"]["finalizers"] = json!(["example.com/hold"]);
     cluster.create(&Resource::CONFIG_MAPS, "doomed", held).await;
+    cluster.create(&Resource::CONFIG_MAPS, "doomed", map("next", json!([]))).await;
     cluster.admin.delete(&Resource::NAMESPACES, "", "doomed", &DeleteParams::default()).await.unwrap();
+    // As `kubectl delete -f` does of a folder whose first object is the namespace.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    cluster.admin.delete(&Resource::CONFIG_MAPS, "doomed", "next", &DeleteParams::default()).await.unwrap();
     cluster
         .until("it says what it waits for", async |c| {
             let Some(namespace) = c.get(&Resource::NAMESPACES, "", "doomed").await else { return false };

@@ -4,6 +4,7 @@ use super::plan::{Remaining, Step, conditions, content, plan, without_ours};
 use crate::context::now;
 use crate::worker::Next;
 use futures::future::join_all;
+use jiff::Timestamp;
 use keelson_client::views::{Namespace, Partial};
 use keelson_client::{Client, DeleteParams, Error, Key, ListParams, Propagation, Resource, Served};
 use serde_json::{Value, json};
@@ -24,8 +25,10 @@ impl Namespaces {
             Err(e) if e.is_not_found() => return Ok(Next::Done),
             Err(e) => return Err(e),
         };
-        if plan(&namespace) == Step::Nothing {
-            return Ok(Next::Done);
+        match plan(&namespace, Timestamp::now()) {
+            Step::Nothing => return Ok(Next::Done),
+            Step::Wait(rest) => return Ok(Next::After(rest)),
+            Step::Empty => {}
         }
         let served = match self.client.discover().await {
             Ok(served) => served,

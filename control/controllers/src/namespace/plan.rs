@@ -4,21 +4,35 @@ use jiff::Timestamp;
 use keelson_client::views::{Condition, Namespace, condition};
 use keelson_client::{Resource, Served};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The finalizer that this controller works for.
 pub(super) const FINALIZER: &str = "kubernetes";
+
+/// From the deletion of a namespace to that of its content: who deletes a folder of manifests names the namespace
+/// first and then each object in it, which should still be there. Kubernetes waits 5 s. The time of a deletion is cut to
+/// the second, so that this is between one and two.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What is to be done about a namespace.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Nothing,
+    /// Look again after this time.
+    Wait(Duration),
     /// Delete what is in it and see what remains.
     Empty,
 }
 
-pub(super) fn plan(namespace: &Namespace) -> Step {
+pub(super) fn plan(namespace: &Namespace, now: Timestamp) -> Step {
     let ours = namespace.spec.finalizers.iter().any(|f| f == FINALIZER);
-    if namespace.metadata.is_deleting() && ours { Step::Empty } else { Step::Nothing }
+    let Some(deleted) = namespace.metadata.deletion_timestamp.filter(|_| ours) else { return Step::Nothing };
+    // Negative when a clock was set back.
+    let since = Duration::try_from(now.duration_since(deleted)).unwrap_or(GRACE);
+    match GRACE.checked_sub(since) {
+        Some(rest) if !rest.is_zero() => Step::Wait(rest),
+        _ => Step::Empty,
+    }
 }
 
 /// The kinds whose objects have to go, pods first: they may hold on to everything else.

@@ -1,8 +1,9 @@
 use super::plan::{Remaining, Step, conditions, content, plan, without_ours};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use keelson_client::views::Namespace;
 use keelson_client::{Resource, Served};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn namespace(deleting: bool, finalizers: Value) -> Namespace {
     let mut object = json!({"metadata": {"name": "t"}, "spec": {"finalizers": finalizers}});
@@ -14,10 +15,27 @@ fn namespace(deleting: bool, finalizers: Value) -> Namespace {
 
 #[test]
 fn only_deleted_namespaces_are_emptied() {
-    assert_eq!(plan(&namespace(false, json!(["kubernetes"]))), Step::Nothing);
-    assert_eq!(plan(&namespace(true, json!(["kubernetes"]))), Step::Empty);
-    assert_eq!(plan(&namespace(true, json!(["other"]))), Step::Nothing);
+    let late = || Timestamp::now() + Duration::from_secs(9);
+    assert_eq!(plan(&namespace(false, json!(["kubernetes"])), late()), Step::Nothing);
+    assert_eq!(plan(&namespace(true, json!(["kubernetes"])), late()), Step::Empty);
+    assert_eq!(plan(&namespace(true, json!(["other"])), late()), Step::Nothing);
     assert_eq!(without_ours(&namespace(true, json!(["kubernetes", "other"]))), ["other"]);
+}
+
+#[test]
+fn content_is_left_alone_at_first() {
+    let deleted = namespace(true, json!(["kubernetes"]));
+    let at = deleted.metadata.deletion_timestamp.unwrap();
+    for (millis, want) in [
+        (0, Step::Wait(Duration::from_millis(2000))),
+        (1999, Step::Wait(Duration::from_millis(1))),
+        (2000, Step::Empty),
+        (60_000, Step::Empty),
+        // A clock that was set back holds nothing up.
+        (-60_000, Step::Empty),
+    ] {
+        assert_eq!(plan(&deleted, at + SignedDuration::from_millis(millis)), want, "after {millis} ms");
+    }
 }
 
 #[test]
