@@ -143,9 +143,18 @@ pub fn condition(status: &Value, kind: &str) -> String {
 
 /// Waits for `check`, with a limit that only a machine at its knees would reach.
 pub async fn eventually(what: &str, check: impl Fn() -> bool) {
+    eventually_in(what, || (), |()| check()).await;
+}
+
+/// Waits until `check` holds for what `look` sees, and shows what it saw last when it never does.
+pub async fn eventually_in<T: std::fmt::Debug>(what: &str, look: impl Fn() -> T, check: impl Fn(&T) -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
-    while !check() {
-        assert!(Instant::now() < end, "never: {what}");
+    loop {
+        let seen = look();
+        if check(&seen) {
+            return;
+        }
+        assert!(Instant::now() < end, "never: {what}: {seen:#?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
