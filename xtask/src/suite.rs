@@ -26,6 +26,14 @@ struct Failure {
     report: String,
 }
 
+/// What is kept of the output of a test binary.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Heard {
+    passed: usize,
+    /// From `failures:` on: empty when all is well.
+    report: String,
+}
+
 /// Sets up, builds and runs every test whose name contains `filter`; `packages` limits the crates.
 pub fn test(filter: Option<&str>, packages: &[String]) -> Result<()> {
     let begin = Instant::now();
@@ -36,6 +44,10 @@ pub fn test(filter: Option<&str>, packages: &[String]) -> Result<()> {
         for failure in &failed {
             step(format!("failed in {}", failure.package));
             eprint!("{}", failure.report);
+        }
+        // And in a line each: the logs of a cluster that are part of a report are long.
+        for failure in &failed {
+            reasons(&failure.report).for_each(|reason| step(format!("{}: {reason}", failure.package)));
         }
         let packages: Vec<_> = failed.into_iter().map(|failure| failure.package).collect();
         bail!("tests failed after {took} in: {}", packages.join(", "));
@@ -65,10 +77,9 @@ fn run_all(filter: Option<&str>, packages: &[String]) -> Result<Vec<Failure>> {
     let mut failed = Vec::new();
     for binary in &binaries {
         let start = Instant::now();
-        if let Some(report) = run_binary(binary, filter)? {
-            failed.push(Failure { package: binary.package.clone(), report });
-        }
-        step(format!("{}: {:.1} s", binary.package, start.elapsed().as_secs_f64()));
+        let (passed, failure) = run_binary(binary, filter)?;
+        step(format!("{}: {passed} passed, {:.1} s", binary.package, start.elapsed().as_secs_f64()));
+        failed.extend(failure);
     }
     Ok(failed)
 }
@@ -106,53 +117,106 @@ fn build_tests(packages: &[String]) -> Result<Vec<Binary>> {
     Ok(binaries)
 }
 
-/// Runs the tests of a crate; what those that failed have to say, if any did. Tests touch namespaces, cgroups and
-/// BPF: they run as root.
-fn run_binary(binary: &Binary, filter: Option<&str>) -> Result<Option<String>> {
+/// Runs the tests of a crate: how many passed, and what those that failed have to say, if any did. Tests touch
+/// namespaces, cgroups and BPF: they run as root.
+fn run_binary(binary: &Binary, filter: Option<&str>) -> Result<(usize, Option<Failure>)> {
     step(format!("testing {}", binary.package));
     let mut command = as_root(&binary.path);
-    command.current_dir(repo::root()).env("RUST_BACKTRACE", "1").args(filter).stdout(Stdio::piped());
+    command.current_dir(repo::root()).args(filter).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start {}", binary.path.display()))?;
     let stdout = child.stdout.take().context("the output of the tests is piped")?;
-    let (done, report) = mpsc::channel();
-    std::thread::spawn(move || done.send(pass_on(BufReader::new(stdout), std::io::stdout())));
+    let (done, heard) = mpsc::channel();
+    std::thread::spawn(move || done.send(listen(BufReader::new(stdout), std::io::stdout())));
     let status = child.wait()?;
     // What a test left running may hold the pipe open.
-    let report = report.recv_timeout(REST).unwrap_or_else(|_| Ok(String::new()))?;
+    let Heard { passed, mut report } = heard.recv_timeout(REST).unwrap_or_else(|_| Ok(Heard::default()))?;
     if status.success() {
-        return Ok(None);
+        return Ok((passed, None));
     }
-    // A crate whose process was killed has no report of its own.
-    Ok(Some(if report.is_empty() { format!("its tests ended with {status}\n") } else { report }))
+    if report.is_empty() {
+        // A crate whose process was killed has no report of its own.
+        report = format!("its tests ended with {status}\n");
+    }
+    Ok((passed, Some(Failure { package: binary.package.clone(), report })))
 }
 
-/// Copies the output of a test binary, and returns the part of it that is about failures.
-fn pass_on(mut from: impl BufRead, mut to: impl Write) -> Result<String> {
-    let (mut report, mut line) = (String::new(), Vec::new());
+/// Copies the output of a test binary but for what went well, of which there are more than a thousand lines.
+fn listen(mut from: impl BufRead, mut to: impl Write) -> Result<Heard> {
+    let (mut heard, mut line) = (Heard::default(), Vec::new());
     while from.read_until(b'\n', &mut line)? > 0 {
-        to.write_all(&line)?;
         let text = String::from_utf8_lossy(&line);
-        if !report.is_empty() || text.trim_end() == "failures:" {
-            report.push_str(&text);
+        let words = text.trim_end();
+        let passed = words.starts_with("test ") && words.ends_with(" ... ok");
+        heard.passed += usize::from(passed);
+        if !passed
+            && !words.is_empty()
+            && !words.starts_with("running ")
+            && !words.starts_with("test result: ok")
+        {
+            to.write_all(&line)?;
+        }
+        if !heard.report.is_empty() || words == "failures:" {
+            heard.report.push_str(&text);
         }
         line.clear();
     }
-    Ok(report)
+    Ok(heard)
+}
+
+/// The tests of a report with where they failed and the first line of why.
+fn reasons(report: &str) -> impl Iterator<Item = String> {
+    let mut lines = report.lines();
+    std::iter::from_fn(move || {
+        // `thread 'NAME' (ID) panicked at FILE:LINE:COLUMN:`, and the message below it.
+        let (thread, at) =
+            lines.by_ref().find_map(|line| line.strip_prefix("thread '")?.split_once(" panicked at "))?;
+        let name = thread.split('\'').next().unwrap_or_default();
+        Some(format!("{name} at {at} {}", lines.next().unwrap_or_default()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const BAD: &str = "failures:\n\n---- a stdout ----\n\nthread 'm::a' (7) panicked at x.rs:1:2:\nnot equal\n  left: 1\n\n\n\
+        failures:\n    m::a\n\ntest result: FAILED. 1 passed; 1 failed\n";
+
+    /// What is passed on of an output, and what is kept of it.
+    fn check(output: &str, passed_on: &str, passed: usize, report: &str) {
+        let mut printed = Vec::new();
+        let heard = listen(output.as_bytes(), &mut printed).unwrap();
+        assert_eq!(heard, Heard { passed, report: report.to_owned() });
+        assert_eq!(String::from_utf8(printed).unwrap(), passed_on);
+    }
+
+    #[test]
+    fn only_what_is_no_success_is_printed() {
+        check("\nrunning 1 test\ntest a ... ok\n\ntest result: ok. 1 passed\n", "", 1, "");
+        check(
+            "test a ... ok\ntest b has been running for over 60 seconds\n",
+            "test b has been running for over 60 seconds\n",
+            1,
+            "",
+        );
+    }
+
     #[test]
     fn failures_are_told_again() {
-        let good = "running 1 test\ntest a ... ok\n\ntest result: ok. 1 passed\n";
-        let bad =
-            "failures:\n\n---- a stdout ----\nassertion failed\n\nfailures:\n    a\n\ntest result: FAILED.\n";
-        for (output, want) in [(good.to_owned(), ""), (format!("test a ... FAILED\n\n{bad}"), bad)] {
-            let mut printed = Vec::new();
-            assert_eq!(pass_on(output.as_bytes(), &mut printed).unwrap(), want);
-            assert_eq!(String::from_utf8(printed).unwrap(), output, "everything is passed on");
+        let mut printed = Vec::new();
+        let heard =
+            listen(format!("test b ... ok\ntest m::a ... FAILED\n\n{BAD}").as_bytes(), &mut printed).unwrap();
+        assert_eq!(heard, Heard { passed: 1, report: BAD.to_owned() });
+        let printed = String::from_utf8(printed).unwrap();
+        for line in BAD.lines().filter(|line| !line.is_empty()) {
+            assert!(printed.contains(line), "{line}: {printed}");
         }
+        assert!(printed.starts_with("test m::a ... FAILED\n"), "{printed}");
+    }
+
+    #[test]
+    fn each_failure_has_a_line() {
+        assert_eq!(reasons(BAD).collect::<Vec<_>>(), ["m::a at x.rs:1:2: not equal"]);
+        assert_eq!(reasons("its tests ended with signal 9\n").count(), 0);
     }
 }

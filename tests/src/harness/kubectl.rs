@@ -107,6 +107,7 @@ impl Kubectl {
     }
 
     /// Runs and returns stdout; panics when it fails.
+    #[track_caller]
     pub fn run(&self, args: &[&str]) -> String {
         let output = self.try_run(args);
         assert_eq!(output.code, 0, "kubectl {}: {}{}", args.join(" "), output.stdout, output.stderr);
@@ -120,6 +121,7 @@ impl Kubectl {
     }
 
     /// Applies a manifest given as text.
+    #[track_caller]
     pub fn apply(&self, manifest: &str) -> String {
         let output = self.with_input(&["apply", "-f", "-"], manifest);
         assert_eq!(output.code, 0, "kubectl apply: {}{}", output.stdout, output.stderr);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Calls `probe` until it returns `Ok`; panics with its last error when `limit` is over.
+#[track_caller]
 pub fn eventually<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Result<T, String>) -> T {
     let end = Instant::now() + limit;
     loop {
