@@ -3,6 +3,8 @@
 //! Containers' own cgroups are the runtime's. A machine may have v1 hierarchies, the v2 tree, or both (hybrid).
 
 use crate::pod::quantity::{CPU_PERIOD_US, Limits, Qos};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,6 +88,21 @@ impl Cgroups {
             self.remove(&self.pod(qos, uid))?;
         }
         Ok(())
+    }
+
+    /// Sends SIGKILL to every process in a pod's cgroup, and returns their pids.
+    pub fn kill_pod(&self, uid: &str) -> BTreeSet<i32> {
+        let mut pids = BTreeSet::new();
+        for hierarchy in &self.hierarchies {
+            for qos in [Qos::Guaranteed, Qos::Burstable, Qos::BestEffort] {
+                processes(&below(&hierarchy.mount, &self.pod(qos, uid)), &mut pids);
+            }
+        }
+        for pid in &pids {
+            // One that has ended since is what is wanted.
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        pids
     }
 
     /// The uids of all pods that have a cgroup.
@@ -256,6 +273,18 @@ fn copy_cpuset(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Adds the processes of a cgroup and of all below it.
+fn processes(path: &Path, pids: &mut BTreeSet<i32>) {
+    let text = std::fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    // Those of other PID namespaces read 0, which kill(2) takes for the caller's own group.
+    pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            processes(&entry.path(), pids);
+        }
+    }
+}
+
 fn remove_tree(path: &Path) -> Result<()> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
@@ -316,6 +345,20 @@ mod tests {
         assert_eq!(settings(&found[1], limits), [("memory.limit_in_bytes", "1048576".to_owned())]);
         assert_eq!(settings(&found[3], limits)[0], ("cpu.weight", "39".to_owned()));
         assert_eq!(settings(&found[3], limits)[1], ("cpu.max", "50000 100000".to_owned()));
+    }
+
+    #[test]
+    fn processes_of_a_cgroup_and_of_those_below() {
+        let dir = std::env::temp_dir().join(format!("keelson-cgroup-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("container")).unwrap();
+        // 0 stands for a process that is not in our PID namespace.
+        std::fs::write(dir.join("cgroup.procs"), "0\n17\n").unwrap();
+        std::fs::write(dir.join("container/cgroup.procs"), "4\n0\n").unwrap();
+        let mut pids = BTreeSet::new();
+        processes(&dir, &mut pids);
+        processes(&dir.join("missing"), &mut pids);
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(pids, [4, 17].into());
     }
 
     #[test]

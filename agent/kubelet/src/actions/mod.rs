@@ -159,7 +159,9 @@ async fn run(
             cleanup::remove(context, &containers, &sandboxes).await;
             return None;
         }
-        Command::TearDown => PodEvent::TornDown(cleanup::tear_down(context, pod).await),
+        Command::TearDown { sandboxes } => {
+            PodEvent::TornDown(cleanup::tear_down(context, pod, &sandboxes).await)
+        }
         Command::Purge { sandboxes } => {
             cleanup::purge(context, pod, &sandboxes).await;
             PodEvent::Purged

@@ -20,7 +20,7 @@ impl Machine {
         }
         if self.torn_down.due(now.mono) {
             self.torn_down = Step::Busy;
-            out.push(Command::TearDown);
+            out.push(Command::TearDown { sandboxes: self.sandboxes() });
         }
         match self.torn_down {
             Step::Done => self.leave(&ending.cause, out),
@@ -63,13 +63,18 @@ impl Machine {
         }
     }
 
+    /// All that the runtime was ever seen to hold of the pod.
+    fn sandboxes(&self) -> Vec<String> {
+        self.known_sandboxes.iter().cloned().collect()
+    }
+
     fn leave(&mut self, cause: &Cause, out: &mut Vec<Command>) {
         if !matches!(cause, Cause::Deleted | Cause::Gone) {
             return;
         }
         if self.purged == Step::Todo {
             self.purged = Step::Busy;
-            out.push(Command::Purge { sandboxes: self.known_sandboxes.iter().cloned().collect() });
+            out.push(Command::Purge { sandboxes: self.sandboxes() });
         }
         if *cause == Cause::Deleted && self.deleted == Step::Todo {
             self.deleted = Step::Busy;

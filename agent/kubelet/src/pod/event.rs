@@ -153,7 +153,7 @@ pub enum Command {
     StopSandbox {
         id: String,
     },
-    /// Remove old containers and sandboxes; failures are not reported (the next observation shows them).
+    /// Remove old containers and sandboxes; failures are not reported (what is left goes with the pod).
     Remove {
         containers: Vec<String>,
         sandboxes: Vec<String>,
@@ -164,8 +164,10 @@ pub enum Command {
         message: String,
         container: Option<String>,
     },
-    /// Unmount volumes, remove directories and cgroups.
-    TearDown,
+    /// Unmount volumes, remove directories and cgroups. Of what still runs in the cgroup `sandboxes` may be the cause.
+    TearDown {
+        sandboxes: Vec<String>,
+    },
     /// Remove every sandbox and container of the pod and its logs.
     Purge {
         sandboxes: Vec<String>,

@@ -34,7 +34,7 @@ fn short(command: &Command) -> String {
             format!("remove {}", [containers.as_slice(), sandboxes].concat().join(" "))
         }
         Command::Record { reason, .. } => format!("record {reason}"),
-        Command::TearDown => "teardown".into(),
+        Command::TearDown { sandboxes } => format!("teardown {}", sandboxes.join(" ")).trim_end().into(),
         Command::Purge { .. } => "purge".into(),
         Command::DeleteObject => "delete".into(),
         Command::Forget => "forget".into(),
@@ -320,13 +320,24 @@ fn deletion_goes_step_by_step_and_in_order() {
     s.check(PodEvent::ContainerStopped { id: "a0".into(), result: Ok(()) }, &[]);
     s.exited("a", 0, 137, &["stop sandbox s0"]);
     s.shows("/phase", json!("Failed"));
-    s.check(PodEvent::SandboxStopped(Ok(())), &["teardown"]);
+    s.check(PodEvent::SandboxStopped(Ok(())), &["teardown s0"]);
     s.check(PodEvent::TornDown(Err(Failure::new("x", "busy"))), &[]);
     s.mono += 1000;
-    s.check(PodEvent::Tick, &["teardown"]);
+    s.check(PodEvent::Tick, &["teardown s0"]);
     s.check(PodEvent::TornDown(Ok(())), &["purge", "delete"]);
     s.check(PodEvent::ObjectDeleted, &[]);
     s.check(PodEvent::Purged, &["forget"]);
+}
+
+/// The agent before this one had asked for it, and the runtime listed it late.
+#[test]
+fn a_sandbox_that_nobody_knows_of_is_named_to_the_tear_down() {
+    let mut s = Script::up(one());
+    s.check(PodEvent::SandboxCreated(Err(Failure::new("x", "lost"))), &["record x"]);
+    let sandboxes = vec![sandbox("late", true)];
+    s.check(PodEvent::Observed(Observation { listed: 1, sandboxes, ..Observation::default() }), &[]);
+    s.deleted(0, &["teardown late"]);
+    s.check(PodEvent::TornDown(Ok(())), &["purge", "delete"]);
 }
 
 #[test]
@@ -335,7 +346,7 @@ fn a_finished_pod_waits_for_its_deletion() {
     s.sandboxed(&["start a 0"]);
     s.started("a", 0, &[]);
     s.exited("a", 0, 0, &["stop sandbox s0"]);
-    s.check(PodEvent::SandboxStopped(Ok(())), &["teardown"]);
+    s.check(PodEvent::SandboxStopped(Ok(())), &["teardown s0"]);
     s.check(PodEvent::TornDown(Ok(())), &[]);
     s.shows("/phase", json!("Succeeded"));
     s.shows("/containerStatuses/0/state/terminated/reason", json!("Completed"));
@@ -349,7 +360,7 @@ fn a_pod_that_vanishes_is_stopped_and_forgotten() {
     s.started("a", 0, &[]);
     s.check(PodEvent::Gone, &["stop a 30"]);
     s.exited("a", 0, 0, &["stop sandbox s0"]);
-    s.check(PodEvent::SandboxStopped(Ok(())), &["teardown"]);
+    s.check(PodEvent::SandboxStopped(Ok(())), &["teardown s0"]);
     s.check(PodEvent::TornDown(Ok(())), &["purge"]);
     s.check(PodEvent::Purged, &["forget"]);
 }

@@ -1,7 +1,12 @@
 //! The agent and the runtime restarted under running pods.
 
-use super::stage::{Stage, condition, eventually};
+use super::stage::{Stage, condition, eventually, eventually_in};
+use crate::cri::Cri;
+use crate::cri::sandbox::{SandboxInputs, config};
+use crate::pod::Pod;
 use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 fn identity(status: &Value) -> (Value, Value, Value) {
@@ -70,4 +75,66 @@ async fn a_killed_sandbox_is_made_again() {
         .await;
     assert_eq!(after["containerStatuses"][0]["restartCount"], 1);
     assert_ne!(after["podIP"], before["podIP"]);
+}
+
+/// The cgroup of a best-effort pod in every hierarchy.
+fn cgroups(parent: &str) -> Vec<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let points = mounts.lines().filter(|l| l.contains(" - cgroup")).filter_map(|l| l.split(' ').nth(4));
+    points.map(|mount| PathBuf::from(format!("{mount}{parent}"))).filter(|path| path.exists()).collect()
+}
+
+/// A runtime whose caller died amid a start may hold a sandbox that no agent has heard of, or lose a process.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_unknown_to_the_agent_ends_with_its_pod() {
+    let stage = Stage::start().await;
+    let parent = |uid: &str| format!("{}/kubepods/besteffort/pod{uid}", stage.containerd.cgroup_root());
+    let uid = |name: &str| stage.get(name).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+    let sleep = json!([{"name": "c", "command": ["sleep", "1000"]}]);
+    stage
+        .pod("shared", json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": sleep}));
+    // Its name is too long for a host's: the agent makes no sandbox for it.
+    stage.pod(
+        "bare",
+        json!({"terminationGracePeriodSeconds": 0, "setHostnameAsFQDN": true, "subdomain": "s".repeat(63),
+               "containers": sleep}),
+    );
+    stage.until_ready("shared").await;
+    eventually_in(
+        "the refusal",
+        || stage.events("bare"),
+        |events| events.iter().any(|e| e.starts_with("FailedCreatePodSandBox")),
+    )
+    .await;
+
+    let mut stray = Command::new("sleep").arg("60").spawn().unwrap();
+    let groups = cgroups(&parent(&uid("shared")));
+    assert!(!groups.is_empty());
+    for group in groups {
+        std::fs::write(group.join("cgroup.procs"), stray.id().to_string()).unwrap();
+    }
+    let mut pod = stage.get("bare").unwrap();
+    pod.as_object_mut().unwrap().remove("status");
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    let late = config(
+        &pod,
+        SandboxInputs {
+            attempt: 7,
+            hostname: "late",
+            log_dir: &stage.containerd.dir,
+            dns: Default::default(),
+            cgroup_parent: &parent(&pod.meta.uid),
+            seccomp_profiles: &stage.containerd.dir,
+        },
+    );
+    Cri::new(&stage.containerd.socket()).unwrap().run_pod_sandbox(late).await.unwrap();
+
+    for name in ["shared", "bare"] {
+        stage.api.delete_pod("default", name, 0);
+    }
+    for name in ["shared", "bare"] {
+        stage.until_gone(name, 20).await;
+    }
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&stray.wait().unwrap()), Some(9));
+    eventually_in("nothing", || stage.containerd.ctr(&["containers", "ls", "-q"]), String::is_empty).await;
 }
