@@ -12,6 +12,7 @@ mod nodes;
 mod process;
 mod ready;
 mod shims;
+mod underlay;
 
 pub use cgroups::{processes, v2_root};
 pub use names::Names;
@@ -61,7 +62,7 @@ impl Cluster {
 
     /// Makes the folders and the network of a cluster without starting anything.
     pub fn prepare(spec: Spec) -> Result<Self> {
-        let names = Names::of(&spec.state);
+        let mut names = Names::of(&spec.state);
         if nodes::is_running(&names) {
             bail!(
                 "a cluster is already running at {}: `cargo xtask down` ends it, `--state DIR` starts another",
@@ -69,11 +70,16 @@ impl Cluster {
             );
         }
         remove(&names)?;
+        fs::create_dir_all(names.logs())?;
+        names.move_to(underlay::choose(names.underlay())?)?;
         let cluster = Self { names, spec };
         cluster.say(format_args!("state in {}", cluster.spec.state.display()));
-        fs::create_dir_all(cluster.names.logs())?;
-        let network = network::create(&cluster.names, cluster.spec.nodes)?;
-        cluster.say(format_args!("underlay {} on bridge {}", network.subnet(), cluster.names.bridge()));
+        network::create(&cluster.names, cluster.spec.nodes)?;
+        cluster.say(format_args!(
+            "underlay {}/24 on bridge {}",
+            cluster.names.underlay(),
+            cluster.names.bridge()
+        ));
         Ok(cluster)
     }
 

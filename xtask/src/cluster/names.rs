@@ -1,6 +1,9 @@
 //! Every name of a cluster, derived from its state folder.
 
+use super::underlay;
 use sha2::{Digest, Sha256};
+use std::fs;
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -10,8 +13,8 @@ pub struct Names {
     state: PathBuf,
     /// Four hex digits: interface names have 15 characters at most.
     id: String,
-    /// The third byte of the underlay's addresses.
-    subnet: u8,
+    /// The first address of the underlay, a /24.
+    underlay: Ipv4Addr,
 }
 
 impl Names {
@@ -19,7 +22,23 @@ impl Names {
     pub fn of(state: &Path) -> Self {
         let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
         let hash = Sha256::digest(state.as_os_str().as_encoded_bytes());
-        Self { id: format!("{:02x}{:02x}", hash[0], hash[1]), subnet: hash[2], state }
+        let noted = fs::read_to_string(underlay_file(&state)).ok().and_then(|text| text.trim().parse().ok());
+        Self {
+            id: format!("{:02x}{:02x}", hash[0], hash[1]),
+            underlay: noted.unwrap_or_else(|| underlay::preferred(hash[2])),
+            state,
+        }
+    }
+
+    /// The first address of the network between the cluster's machines, a /24.
+    pub fn underlay(&self) -> Ipv4Addr {
+        self.underlay
+    }
+
+    /// Takes other addresses than those that the folder's name stands for, and notes them in the folder.
+    pub fn move_to(&mut self, underlay: Ipv4Addr) -> io::Result<()> {
+        self.underlay = underlay;
+        fs::write(underlay_file(&self.state), format!("{underlay}\n"))
     }
 
     pub fn state(&self) -> &Path {
@@ -95,8 +114,13 @@ impl Names {
     }
 
     fn ip(&self, last: u8) -> Ipv4Addr {
-        Ipv4Addr::new(172, 31, self.subnet, last)
+        let [a, b, c, _] = self.underlay.octets();
+        Ipv4Addr::new(a, b, c, last)
     }
+}
+
+fn underlay_file(state: &Path) -> PathBuf {
+    state.join("underlay")
 }
 
 #[cfg(test)]
@@ -112,5 +136,19 @@ mod tests {
         }
         assert_ne!(a.cable("node1"), a.cable("node2"));
         assert_ne!(a.cable("server"), a.cable("client"));
+    }
+
+    #[test]
+    fn addresses_are_remembered_in_the_folder() {
+        let state = std::env::temp_dir().join(format!("keelson-names-{}", std::process::id()));
+        fs::create_dir(&state).unwrap();
+        let mut names = Names::of(&state);
+        assert_eq!(names.underlay().octets()[..2], [172, 31]);
+        names.move_to(Ipv4Addr::new(198, 18, 5, 0)).unwrap();
+        let again = Names::of(&state);
+        fs::remove_dir_all(&state).unwrap();
+        for names in [names, again] {
+            assert_eq!(names.node_ip(1), Ipv4Addr::new(198, 18, 5, 11));
+        }
     }
 }

@@ -2,28 +2,14 @@
 
 use super::names::Names;
 use crate::run::sh;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The underlay as it was made.
-pub struct Network {
-    machine: Ipv4Addr,
-}
-
-impl Network {
-    /// In CIDR form.
-    pub fn subnet(&self) -> String {
-        let [a, b, c, _] = self.machine.octets();
-        format!("{a}.{b}.{c}.0/24")
-    }
-}
-
 /// Makes the bridge, the server's and the nodes' namespaces, and that of a client outside of the cluster.
-pub fn create(names: &Names, nodes: usize) -> Result<Network> {
+pub fn create(names: &Names, nodes: usize) -> Result<()> {
     let bridge = names.bridge();
-    refuse_clash(names)?;
     sh(&format!("ip link add {bridge} type bridge"))?;
     sh(&format!("ip address add {}/24 dev {bridge}", names.machine_ip()))?;
     sh(&format!("ip link set {bridge} up"))?;
@@ -31,18 +17,7 @@ pub fn create(names: &Names, nodes: usize) -> Result<Network> {
     for index in 1..=nodes {
         host(names, &Names::node(index), names.node_ip(index))?;
     }
-    host(names, "client", names.client_ip())?;
-    Ok(Network { machine: names.machine_ip() })
-}
-
-/// Another network of the machine must not have our addresses.
-fn refuse_clash(names: &Names) -> Result<()> {
-    let [a, b, c, _] = names.machine_ip().octets();
-    let route = sh(&format!("ip -4 route show {a}.{b}.{c}.0/24"))?;
-    if !route.trim().is_empty() {
-        bail!("{a}.{b}.{c}.0/24 is in use ({}); choose another --state folder", route.trim());
-    }
-    Ok(())
+    host(names, "client", names.client_ip())
 }
 
 fn host(names: &Names, host: &str, address: Ipv4Addr) -> Result<()> {
