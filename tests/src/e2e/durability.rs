@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// Kills the server and waits for its end.
 fn kill_server(cluster: &TestCluster) {
     cluster.server().unwrap().signal(Signal::SIGKILL);
-    assert!(cluster.server().unwrap().wait(Duration::from_secs(5)), "the server ends");
+    assert!(cluster.server().unwrap().wait(SOON), "the server ends");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::net::IpAddr;
-use std::time::Duration;
 
 const PODS: &str = r#"
 apiVersion: v1
@@ -60,7 +59,7 @@ fn sandboxes_leave_nothing() {
 
     let agent = cluster.agent(1).unwrap();
     agent.signal(Signal::SIGKILL);
-    assert!(agent.wait(Duration::from_secs(5)), "the agent ends");
+    assert!(agent.wait(MINUTE), "the agent ends");
     forget(&cluster, container.trim_start_matches("containerd://"));
     forget(&cluster, &sandbox);
     let pid = std::fs::read_to_string(cluster.names.node_dir(1).join("run/containerd/pid")).unwrap();

@@ -31,7 +31,7 @@ pub(super) fn assert_untouched(kubectl: &Kubectl, before: &BTreeMap<String, Stri
 fn kill_agent(cluster: &TestCluster, index: usize) {
     let agent = cluster.agent(index).unwrap();
     agent.signal(Signal::SIGKILL);
-    assert!(agent.wait(Duration::from_secs(5)), "the agent ends");
+    assert!(agent.wait(MINUTE), "the agent ends");
 }
 
 /// Whether NodePorts answer on every node. Without agents there is no DNS, so the page itself would hold no answers.
@@ -136,7 +136,7 @@ fn the_server() {
     let mut before = containers(&kubectl).unwrap();
     let start = traffic::now();
     cluster.server().unwrap().signal(Signal::SIGKILL);
-    assert!(cluster.server().unwrap().wait(Duration::from_secs(5)));
+    assert!(cluster.server().unwrap().wait(MINUTE));
     assert!(page(&cluster, 1).contains("&quot;pod&quot;"), "services and names without a server");
     kill_shell(&cluster, &uid);
     std::thread::sleep(Duration::from_secs(3));

@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use xtask::cluster::{Cluster, Spec};
 use xtask::{images, repo};
 
+/// What the folders of all checkouts' tests begin with.
+const FOLDERS: &str = "/var/lib/keelson-test-";
+
 /// A cluster that is gone when it is dropped; on a clean end the machine is looked over.
 pub struct TestCluster {
     cluster: Cluster,
@@ -148,7 +151,15 @@ pub fn state_of(name: &str) -> PathBuf {
 pub fn folder_of_tests() -> PathBuf {
     let checkout =
         std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(repo::root());
-    PathBuf::from(format!("/var/lib/keelson-test-{:04x}", checkout & 0xffff))
+    PathBuf::from(format!("{FOLDERS}{:04x}", checkout & 0xffff))
+}
+
+/// The same of other checkouts, whether their tests run now or were killed.
+pub fn folders_of_others() -> Vec<PathBuf> {
+    let (parent, prefix) = FOLDERS.rsplit_once('/').expect("it is a path");
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    folders.map(|entry| entry.path()).filter(|path| *path != folder_of_tests()).collect()
 }
 
 /// The last lines of every process, for a test that fails.

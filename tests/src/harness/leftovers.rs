@@ -49,7 +49,7 @@ impl Belongings {
     pub fn assert_gone(&self, names: &Names) {
         let mut left = self.left(names);
         // The kernel frees BPF objects and namespaces a moment after their last user.
-        for _ in 0..100 {
+        for _ in 0..600 {
             if left.is_empty() {
                 return;
             }

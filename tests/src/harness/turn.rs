@@ -1,6 +1,6 @@
 //! Whose turn it is: clusters of the same names, and two clusters on two cores, get in each other's way.
 
-use super::cluster::folder_of_tests;
+use super::cluster::{folder_of_tests, folders_of_others};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
 use std::io::Write;
@@ -82,6 +82,7 @@ fn folder() -> Arc<Flock<File>> {
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     held.upgrade().unwrap_or_else(|| {
         let folder = Arc::new(lock(&folder_of_tests()));
+        folders_of_others().iter().for_each(|other| clear(other));
         *held = Arc::downgrade(&folder);
         folder
     })
@@ -113,6 +114,20 @@ fn lock(folder: &Path) -> Flock<File> {
             return locked;
         }
     }
+}
+
+/// Takes away the clusters in the folder of another checkout, unless its tests run: one that was deleted since never
+/// comes back to what a kill has left of them.
+fn clear(folder: &Path) {
+    let Ok(file) = File::open(folder) else { return };
+    let Ok(_locked) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { return };
+    say(&format!("a run of another checkout's tests was killed: clearing {}", folder.display()));
+    for state in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if let Err(error) = xtask::cluster::down(&state.path()) {
+            say(&format!("{}: {error:#}", state.path().display()));
+        }
+    }
+    let _ = fs::remove_dir(folder);
 }
 
 /// To the terminal: what a test prints is shown only once it has failed.
@@ -149,6 +164,18 @@ mod tests {
         assert_eq!(heard.try_recv(), Ok("out"), "back when the other has ended, also after a panic");
         assert!(*TURNS.taken.lock().unwrap());
         other.join().unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_cleared_and_what_a_live_one_has_stays() {
+        let folder = std::env::temp_dir().join(format!("keelson-clear-{}", std::process::id()));
+        fs::create_dir_all(folder.join("some-cluster/logs")).unwrap();
+        let alive = lock(&folder);
+        clear(&folder);
+        assert!(folder.join("some-cluster/logs").exists(), "its run is alive");
+        drop(alive);
+        clear(&folder);
+        assert!(!folder.exists());
     }
 
     /// Who comes second waits, also when the first one takes the folder away.
