@@ -70,7 +70,7 @@ impl Stage {
     pub fn pod(&self, name: &str, mut spec: Value) {
         spec["nodeName"] = json!("node");
         for list in ["containers", "initContainers"] {
-            for container in spec[list].as_array_mut().into_iter().flatten() {
+            for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
                 container.as_object_mut().unwrap().entry("image").or_insert(json!(BUSYBOX));
             }
         }
