@@ -1,5 +1,5 @@
-//! Compiles `proto/cri/runtime.proto` and `proto/health/health.proto`, and writes `generated.rs` into the folders of
-//! the same names in `proto/src`.
+//! Compiles `proto/cri/runtime.proto`, `proto/containerd/tasks.proto` and `proto/health/health.proto`, and writes
+//! `generated.rs` into the folders of the same names in `proto/src`.
 //!
 //! Run it from the repository's root after a change of a .proto file; the result is committed, so that normal
 //! builds need neither protoc nor this program:
@@ -12,8 +12,11 @@ use std::error::Error;
 use std::path::Path;
 
 /// Folder, file and package of each contract.
-const CONTRACTS: [(&str, &str, &str); 2] =
-    [("cri", "runtime.proto", "runtime.v1"), ("health", "health.proto", "grpc.health.v1")];
+const CONTRACTS: [(&str, &str, &str); 3] = [
+    ("cri", "runtime.proto", "runtime.v1"),
+    ("containerd", "tasks.proto", "containerd.services.tasks.v1"),
+    ("health", "health.proto", "grpc.health.v1"),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -1,6 +1,7 @@
 //! Removes what a pod leaves behind, in the runtime and on disk.
 
 use super::Context;
+use crate::cri::CriError;
 use crate::pod::{Failure, Pod};
 use crate::volume::teardown;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub(super) async fn remove(context: &Context, containers: &[String], sandboxes: 
     for id in containers {
         let mut pause = REMOVE_PAUSE;
         for attempt in 1..=REMOVE_TRIES {
-            match context.cri.remove_container(id).await {
+            match remove_container(context, id).await {
                 Err(error) if !error.is_not_found() => {
                     tracing::warn!(container = id, attempt, %error, "an old container was not removed");
                 }
@@ -34,12 +35,40 @@ pub(super) async fn remove(context: &Context, containers: &[String], sandboxes: 
     }
 }
 
+async fn remove_container(context: &Context, id: &str) -> Result<(), CriError> {
+    match context.cri.remove_container(id).await {
+        Err(error) if error.is_precondition() => {
+            end_task(context, id, &error).await;
+            context.cri.remove_container(id).await
+        }
+        result => result,
+    }
+}
+
 async fn remove_sandbox(context: &Context, id: &str) {
     let stopped = context.cri.stop_pod_sandbox(id).await;
-    let removed = context.cri.remove_pod_sandbox(id).await;
+    let mut removed = context.cri.remove_pod_sandbox(id).await;
+    if let Err(error) = &removed
+        && error.is_precondition()
+    {
+        // The error is about one of its containers, which it names in words only, or about itself.
+        for container in context.cri.list_containers().await.unwrap_or_default() {
+            if container.pod_sandbox_id == id {
+                end_task(context, &container.id, error).await;
+            }
+        }
+        end_task(context, id, error).await;
+        removed = context.cri.remove_pod_sandbox(id).await;
+    }
     for error in [stopped.err(), removed.err()].into_iter().flatten().filter(|e| !e.is_not_found()) {
         tracing::warn!(sandbox = id, %error, "a sandbox was not removed");
     }
+}
+
+/// Ends what is in the way of a removal: it was asked for, so nothing of `id` is wanted any more.
+async fn end_task(context: &Context, id: &str, obstacle: &CriError) {
+    let ended = context.cri.end_task(id).await;
+    tracing::info!(id, %obstacle, ?ended, "a task of a container on its way out is ended");
 }
 
 /// Volumes, the pod's folder and its cgroup.

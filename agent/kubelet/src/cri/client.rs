@@ -1,5 +1,6 @@
 //! Calls to the container runtime, each with its time limit.
 
+use keelson_proto::containerd::tasks_client::TasksClient;
 use keelson_proto::cri::image_service_client::ImageServiceClient;
 use keelson_proto::cri::runtime_service_client::RuntimeServiceClient;
 use keelson_proto::cri::*;
@@ -9,7 +10,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
 /// For calls that only read or that the runtime does at once.
-const SHORT: Duration = Duration::from_secs(20);
+pub(super) const SHORT: Duration = Duration::from_secs(20);
 /// For calls that make or remove something.
 const LONG: Duration = Duration::from_secs(240);
 /// An image may come from far away.
@@ -43,22 +44,29 @@ impl CriError {
         matches!(self, Self::Call(s) if matches!(s.code(), Code::DeadlineExceeded | Code::Cancelled))
     }
 
+    /// Something is in the way of the call, such as a task in that of a container's removal.
+    pub fn is_precondition(&self) -> bool {
+        matches!(self, Self::Call(status) if status.code() == Code::FailedPrecondition)
+    }
+
     /// Nobody answers at the socket.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Call(status) if status.code() == Code::Unavailable)
     }
 }
 
-type Result<T> = std::result::Result<T, CriError>;
+pub(super) type Result<T> = std::result::Result<T, CriError>;
 
 /// A cheap handle; all clones share one connection, which is made again when it breaks.
 #[derive(Clone)]
 pub struct Cri {
     runtime: RuntimeServiceClient<Channel>,
     images: ImageServiceClient<Channel>,
+    /// containerd's own, at the same socket.
+    pub(super) tasks: TasksClient<Channel>,
 }
 
-fn timed<T>(message: T, limit: Duration) -> Request<T> {
+pub(super) fn timed<T>(message: T, limit: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(limit);
     request
@@ -141,7 +149,8 @@ impl Cri {
         let channel = endpoint.connect_lazy();
         Ok(Self {
             runtime: RuntimeServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
-            images: ImageServiceClient::new(channel).max_decoding_message_size(REPLY_BYTES_MAX),
+            images: ImageServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            tasks: TasksClient::new(channel),
         })
     }
 

@@ -6,5 +6,6 @@ pub mod names;
 pub mod observe;
 pub mod sandbox;
 pub mod security;
+mod tasks;
 
 pub use client::{Cri, CriError};

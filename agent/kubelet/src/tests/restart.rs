@@ -1,9 +1,11 @@
 //! The agent and the runtime restarted under running pods.
 
+use super::image::BUSYBOX;
 use super::stage::{Stage, condition, eventually, eventually_in};
 use crate::cri::Cri;
 use crate::cri::sandbox::{SandboxInputs, config};
 use crate::pod::Pod;
+use keelson_proto::cri::{ContainerConfig, ContainerMetadata, CreateContainerRequest, ImageSpec};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
@@ -116,7 +118,7 @@ async fn what_runs_unknown_to_the_agent_ends_with_its_pod() {
     let mut pod = stage.get("bare").unwrap();
     pod.as_object_mut().unwrap().remove("status");
     let pod: Pod = serde_json::from_value(pod).unwrap();
-    let late = config(
+    let sandbox = config(
         &pod,
         SandboxInputs {
             attempt: 7,
@@ -127,7 +129,24 @@ async fn what_runs_unknown_to_the_agent_ends_with_its_pod() {
             seccomp_profiles: &stage.containerd.dir,
         },
     );
-    Cri::new(&stage.containerd.socket()).unwrap().run_pod_sandbox(late).await.unwrap();
+    let cri = Cri::new(&stage.containerd.socket()).unwrap();
+    let late = cri.run_pod_sandbox(sandbox.clone()).await.unwrap();
+    let container = ContainerConfig {
+        metadata: Some(ContainerMetadata { name: "c".into(), attempt: 0 }),
+        image: Some(ImageSpec { image: BUSYBOX.into(), ..ImageSpec::default() }),
+        command: vec!["sleep".into(), "1000".into()],
+        labels: sandbox.labels.clone(),
+        ..ContainerConfig::default()
+    };
+    let request = CreateContainerRequest {
+        pod_sandbox_id: late,
+        config: Some(container),
+        sandbox_config: Some(sandbox),
+    };
+    // Of this task CRI knows nothing, as of that of a start which was cut off, and so does not remove its container.
+    let lost = cri.create_container(request).await.unwrap();
+    stage.containerd.ctr(&["tasks", "start", "--detach", &lost]);
+    assert!(cri.remove_container(&lost).await.is_err_and(|error| error.is_precondition()));
 
     for name in ["shared", "bare"] {
         stage.api.delete_pod("default", name, 0);
@@ -136,5 +155,7 @@ async fn what_runs_unknown_to_the_agent_ends_with_its_pod() {
         stage.until_gone(name, 20).await;
     }
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&stray.wait().unwrap()), Some(9));
-    eventually_in("nothing", || stage.containerd.ctr(&["containers", "ls", "-q"]), String::is_empty).await;
+    for kind in ["tasks", "containers"] {
+        eventually_in(kind, || stage.containerd.ctr(&[kind, "ls", "-q"]), String::is_empty).await;
+    }
 }
