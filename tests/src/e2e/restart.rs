@@ -209,9 +209,11 @@ fn the_agent_amid_pod_starts() {
     };
     ["interfaces", "attachments", "kubelet folders", "routes"].into_iter().for_each(once);
     kubectl.run(&["scale", "deployment/many", "--replicas=0"]);
-    std::thread::sleep(Duration::from_millis(1200));
-    kill_agent(&cluster, 1);
-    cluster.start_agent(1).unwrap();
+    for wait_ms in [500, 700] {
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        kill_agent(&cluster, 1);
+        cluster.start_agent(1).unwrap();
+    }
     eventually("the pods to go", MINUTE, || match kubectl.ask(&["get", "pods", "-o", "name"])?.as_str() {
         "" => Ok(()),
         some => Err(some.to_owned()),
