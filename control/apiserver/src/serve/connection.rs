@@ -26,6 +26,8 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client may take to send the headers of an HTTP/1 request, or to send another one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a client may take to end a connection that the server's end has ended.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// The settings of all connections.
 pub fn builder() -> auto::Builder<TokioExecutor> {
@@ -64,7 +66,13 @@ pub async fn run(
     if session.alpn_protocol() == Some(b"h2") {
         let (corked, cork) = cork::cork(stream);
         // Whoever promised HTTP/2 is held to it: an HTTP/1 connection that is upgraded would leave its cork behind.
-        cork.run(drive(corked, http.http2_only(), connection, &service, stop, cut)).await;
+        cork.run(drive(corked, http.http2_only(), connection, &service, stop, cut.clone())).await;
+        if service.is_stopping() {
+            tokio::select! {
+                () = cork.linger(LINGER) => {}
+                () = cut.cancelled() => {}
+            }
+        }
     } else {
         // HTTP/1.1 writes a reply in one piece, and gives the stream away when it is upgraded.
         drive(stream, http, connection, &service, stop, cut).await;

@@ -12,6 +12,7 @@ use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
@@ -62,6 +63,27 @@ impl<S: Hold> Cork<S> {
             if ended || failed { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+}
+
+impl<S: Hold> Cork<S> {
+    /// Reads what the peer still says and drops it, until the peer ends too or `limit` is over: a socket that is closed
+    /// with something unread resets the connection, and what has not reached the peer by then is lost (RFC 9112,
+    /// section 9.6).
+    pub async fn linger(&self, limit: Duration) {
+        let mut scratch = [0; 4096];
+        let end = std::future::poll_fn(|context| {
+            let mut stream = self.0.lock();
+            loop {
+                let mut buffer = ReadBuf::new(&mut scratch);
+                let read = ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer));
+                if read.is_err() || buffer.filled().is_empty() {
+                    return Poll::Ready(());
+                }
+            }
+        });
+        // Whoever does not end in time has had its time.
+        let _ = tokio::time::timeout(limit, end).await;
     }
 }
 

@@ -200,3 +200,64 @@ async fn a_broken_peer_ends_the_connection() {
     });
     tokio::time::timeout(Duration::from_secs(10), connection).await.expect("the connection ends");
 }
+
+/// A connection as it is, of which only the end matters.
+struct Plain(tokio::net::TcpStream);
+
+impl Hold for Plain {
+    fn hold(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        unreachable!("nothing is written through it")
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
+}
+
+impl AsyncRead for Plain {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Plain {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        unreachable!("nothing is written through it")
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A peer that still speaks when the server has ended, and reads late, as one that acknowledges frames does.
+#[tokio::test]
+async fn who_lingers_is_heard_to_the_end() {
+    const BYTES: usize = 2 << 20;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut peer = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    let served = tokio::spawn(async move {
+        server.write_all(&vec![7; BYTES]).await.unwrap();
+        server.shutdown().await.unwrap();
+        cork(Plain(server)).1.linger(Duration::from_secs(10)).await;
+    });
+    peer.write_all(b"an acknowledgement").await.unwrap();
+    let mut heard = vec![0; BYTES / 2];
+    peer.read_exact(&mut heard).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    peer.write_all(b"another").await.unwrap();
+    heard.clear();
+    peer.read_to_end(&mut heard).await.expect("no reset");
+    assert_eq!(heard.len(), BYTES / 2);
+    drop(peer);
+    tokio::time::timeout(Duration::from_secs(5), served).await.expect("the peer's end ends it").unwrap();
+}
