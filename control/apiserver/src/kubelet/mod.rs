@@ -21,7 +21,9 @@ use axum::body::Body;
 use http::Request;
 use keelson_api::status::Status;
 use serde_json::Value;
+use std::io;
 use std::sync::Arc;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// The port of a kubelet that does not say another.
 const PORT: u16 = 10250;
@@ -53,6 +55,12 @@ pub(crate) async fn answer(
         _ => return Err(respond::no_such_resource()),
     };
     Ok(reply)
+}
+
+/// Writes to a kubelet until all is on its way: TLS keeps what the socket has no room for until it is flushed.
+async fn write(kubelet: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    kubelet.write_all(bytes).await?;
+    kubelet.flush().await
 }
 
 /// The container that is meant: the one asked for, or the only one there is.

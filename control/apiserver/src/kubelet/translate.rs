@@ -5,6 +5,7 @@ use super::channel::{self, Channel};
 use super::client::{KubeletClient, Node, refusal};
 use super::session::{Came, Inward, Outward, Streams};
 use super::spdy;
+use super::write;
 use crate::metrics::LongRunning;
 use crate::respond;
 use crate::server::Core;
@@ -19,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use keelson_api::status::Status;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
@@ -74,7 +75,7 @@ impl Remote {
         let inward = Inward::new(self.streams);
         let mut opening = BytesMut::new();
         inward.open(&mut opening);
-        writer.write_all(&opening).await.map_err(lost)?;
+        write(&mut writer, &opening).await.map_err(lost)?;
         let (ready, taken) = oneshot::channel();
         let (pings, echoes) = mpsc::channel(PINGS);
         // Neither way waits for the other: a command that does not read its input is still heard.
@@ -180,7 +181,7 @@ async fn into(
                 inward.take(message, &mut frames).map_err(|error| Status::bad_request(error.to_string()))?;
             }
         }
-        if writer.write_all(&frames).await.is_err() {
+        if write(&mut writer, &frames).await.is_err() {
             // The command may have ended without reading all; how is the other way's to tell.
             return std::future::pending().await;
         }

@@ -2,6 +2,7 @@
 //! otherwise have made, whole frames or not.
 
 use super::exec::PROTOCOLS;
+use super::write;
 use crate::metrics::LongRunning;
 use crate::server::Core;
 use crate::websocket::{self, Opening, Sink, Source};
@@ -11,7 +12,7 @@ use http::HeaderMap;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 /// What such a subprotocol begins with; the rest is the protocol spoken in SPDY.
@@ -64,7 +65,7 @@ async fn out(mut kubelet: impl AsyncRead + Unpin, sink: &mut Sink) {
 async fn into(source: &mut Source, mut kubelet: impl AsyncWrite + Unpin) {
     while let Some(Ok(message)) = source.next().await {
         let sent = match message {
-            Message::Binary(bytes) => kubelet.write_all(&bytes).await,
+            Message::Binary(bytes) => write(&mut kubelet, &bytes).await,
             Message::Ping(_) | Message::Pong(_) => Ok(()),
             // SPDY is no text.
             Message::Text(_) | Message::Close(_) | Message::Frame(_) => return,

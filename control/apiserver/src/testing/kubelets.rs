@@ -18,7 +18,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const PODS: &str = "/api/v1/namespaces/t/pods";
@@ -52,9 +52,10 @@ async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infal
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             let mut stream = TokioIo::new(upgrade.await.unwrap());
-            let mut buffer = [0; 64];
+            let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
                 stream.write_all(&buffer[..read].to_ascii_uppercase()).await.unwrap();
+                stream.flush().await.unwrap();
             }
         });
         let mut reply = Response::builder().status(101).header("connection", "Upgrade");
@@ -79,7 +80,11 @@ async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infal
 
 /// Serves kubelets' paths; returns the port.
 async fn run_kubelet(ca: &Authority) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    // With little room connections are soon full: what is written must wait, and must not be lost.
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listener = socket.listen(64).unwrap();
     let port = listener.local_addr().unwrap().port();
     let (pem, key) = ca.issue("system:node:n", &["system:nodes"]);
     let mut roots = rustls::RootCertStore::empty();

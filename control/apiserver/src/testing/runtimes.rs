@@ -23,7 +23,7 @@ pub fn command(path: &str) -> Option<&'static str> {
         return query.contains("input=1").then_some("shout");
     }
     let name = query.strip_prefix("command=")?.split('&').next()?;
-    ["shout", "vanish", "refuse", "deaf"].into_iter().find(|known| *known == name)
+    ["shout", "count", "vanish", "refuse", "deaf"].into_iter().find(|known| *known == name)
 }
 
 /// Runs a command on the streams that the request opens.
@@ -105,6 +105,7 @@ async fn serve(command: &str, query: &str, mut stream: Stream) {
         "vanish" => return,
         // Ends although there is more to read.
         "deaf" => {}
+        "count" => count(&streams, &mut stream).await,
         _ => shout(&streams, &mut stream).await,
     }
     if let Some(stderr) = to("stderr") {
@@ -144,4 +145,17 @@ async fn shout(streams: &HashMap<String, u32>, stream: &mut Stream) {
             stream.write_all(&data(streams["stdout"], &said)).await.unwrap();
         }
     }
+}
+
+/// Says how many bytes of input there were; takes them slowly.
+async fn count(streams: &HashMap<String, u32>, stream: &mut Stream) {
+    let (mut bytes, mut ended) = (0, false);
+    while !ended {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let Some((0, number, last, some)) = read(stream).await else { return };
+        assert_eq!(number, streams["stdin"]);
+        bytes += some.len();
+        ended = last;
+    }
+    stream.write_all(&data(streams["stdout"], bytes.to_string().as_bytes())).await.unwrap();
 }

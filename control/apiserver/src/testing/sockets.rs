@@ -120,6 +120,23 @@ async fn commands_have_input_that_ends() {
     assert_eq!(channel(&messages, 3), STATUS);
 }
 
+/// A slow reader's socket is full most of the time, and TLS keeps what finds no room there: the end of the input, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn much_input_reaches_a_slow_command_to_its_end() {
+    const MESSAGE: usize = 64 << 10;
+    let server = bound().await;
+    for messages in (64..96).step_by(4) {
+        let path = format!("{POD}/exec?command=count&stdin=true&stdout=true");
+        let mut socket = open(&server, &path, V5, V5).await;
+        for _ in 0..messages {
+            socket.send(Message::Binary(vec![0; MESSAGE + 1].into())).await.unwrap();
+        }
+        socket.send(binary(b"\xff\0")).await.unwrap();
+        let said = channel(&rest(&mut socket).await, 1);
+        assert_eq!(said, format!("ready {}", messages * MESSAGE));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn terminals_have_a_size() {
     let server = bound().await;
@@ -221,6 +238,31 @@ async fn ports_are_forwarded_by_spdy_inside() {
     bind(&server, "q").await;
     let (head, _) = ask(&server, "/api/v1/namespaces/t/pods/q/portforward", protocol).await;
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+}
+
+/// As much_input_reaches_a_slow_command_to_its_end, through a forwarded port: a byte that stays away is waited for here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn much_reaches_a_slow_port() {
+    let server = bound().await;
+    for bytes in (4_000_000..4_400_000).step_by(50_000) {
+        let protocol = "SPDY/3.1+portforward.k8s.io";
+        let socket = open(&server, &format!("{POD}/portforward"), protocol, protocol).await;
+        let (mut sink, mut source) = socket.split();
+        let all = vec![b'a'; bytes];
+        let sending = tokio::spawn(async move {
+            for part in all.chunks(64 << 10) {
+                sink.send(Message::Binary(part.to_vec().into())).await.unwrap();
+            }
+            sink
+        });
+        let mut back = 0;
+        while back < bytes {
+            let message = tokio::time::timeout(Duration::from_secs(10), source.next()).await;
+            let message = message.unwrap_or_else(|_| panic!("{back} of {bytes} bytes have come back"));
+            back += message.unwrap().unwrap().len();
+        }
+        drop(sending.await.unwrap());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
