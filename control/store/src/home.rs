@@ -13,11 +13,16 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::disk::sync_dir;
 use crate::error::OpenError;
 
 const FORMAT: &str = "keelson-store 1\n";
+/// How long the lock is asked for. Whoever closed the directory may have a child that is not yet another program, and
+/// such a child still has everything open.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// What an empty file system has by itself.
 const NOT_OURS_BUT_FINE: &str = "lost+found";
 
@@ -44,10 +49,14 @@ impl Home {
             .write(true)
             .open(&lock_path)
             .map_err(at(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: lock_path }),
-            Err(TryLockError::Error(e)) => return Err(at(&lock_path)(e)),
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < patience => std::thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: lock_path }),
+                Err(TryLockError::Error(e)) => return Err(at(&lock_path)(e)),
+            }
         }
         let format = dir.join("format");
         let existed = match fs::read_to_string(&format) {
@@ -156,8 +165,15 @@ mod tests {
         assert!(!first.existed);
         first.settle().unwrap();
         assert!(matches!(Home::enter(&home), Err(OpenError::InUse { .. })));
+        // What a child between fork and exec has.
+        let lock = first._lock.try_clone().unwrap();
         drop(first);
+        let child = std::thread::spawn(move || {
+            std::thread::sleep(10 * LOOK_AGAIN);
+            drop(lock);
+        });
         assert!(Home::enter(&home).unwrap().existed);
+        child.join().unwrap();
 
         fs::write(home.join("format"), "keelson-store 9\n").unwrap();
         let error = Home::enter(&home).err().unwrap().to_string();
