@@ -60,18 +60,19 @@ pub async fn run(state: &Path) -> Result<Value> {
         .await?;
     let list = load.lists().await?;
     let delete = load.measure("delete", |id| (Method::DELETE, path(id), json, String::new())).await?;
-    // Watchers that share 64 connections, then with one each, then events that come alone.
-    let burst = |first| Plan { events: 500, pause: Duration::ZERO, first };
-    let watch = watch::run(&load, &load.clients, burst(1_000_000)).await?;
+    // Watchers that share 64 connections, of one writer and of all; then with one each, then events that come alone.
+    let burst = |writers, first| Plan { events: 500, writers, pause: Duration::ZERO, first };
+    let watch = watch::run(&load, &load.clients, burst(1, 1_000_000)).await?;
+    let watch_of_all = watch::run(&load, &load.clients, burst(CLIENTS, 2_000_000)).await?;
     let own = clients(&config, WATCHERS)?;
-    let watch_alone = watch::run(&load, &own, burst(2_000_000)).await?;
-    let paced = Plan { events: 100, pause: Duration::from_millis(40), first: 3_000_000 };
+    let watch_alone = watch::run(&load, &own, burst(1, 3_000_000)).await?;
+    let paced = Plan { events: 100, writers: 1, pause: Duration::from_millis(40), first: 4_000_000 };
     let watch_paced = watch::run(&load, &own, paced).await?;
     call(&load.clients[0], Method::DELETE, "/api/v1/namespaces/bench", json, String::new()).await?;
     Ok(json!({
         "bench": "api", "clients": CLIENTS, "operations": CLIENTS * PER_CLIENT,
         "create": create, "get": get, "merge_patch": patch, "list": list, "delete": delete,
-        "watch": watch, "watch_own_connections": watch_alone, "watch_lone_events": watch_paced,
+        "watch": watch, "watch_all_write": watch_of_all, "watch_own_connections": watch_alone, "watch_lone_events": watch_paced,
     }))
 }
 

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How long the last output of tests that have ended is waited for.
 const REST: Duration = Duration::from_secs(10);
 
+/// Tests at a time on each core: they wait for kernels, disks and containers more than they work.
+const THREADS_PER_CORE: usize = 4;
+
 /// A test binary, named by its crate.
 struct Binary {
     package: String,
@@ -114,6 +117,10 @@ fn run_binary(binary: &Binary, filter: Option<&str>) -> Result<Option<Failure>> 
     step(format!("testing {}", binary.package));
     let mut command = as_root(&binary.path);
     command.current_dir(repo::root()).args(filter).stdout(Stdio::piped());
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        command.arg(format!("--test-threads={}", cores * THREADS_PER_CORE));
+    }
     let mut child = command.spawn().with_context(|| format!("cannot start {}", binary.path.display()))?;
     let stdout = child.stdout.take().context("the output of the tests is piped")?;
     let (done, report) = mpsc::channel();

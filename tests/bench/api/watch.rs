@@ -6,6 +6,7 @@ use crate::cpu::used_us;
 use crate::stats::percentiles;
 use anyhow::Result;
 use bytes::Bytes;
+use futures::future::try_join_all;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use keelson_client::Client;
@@ -25,7 +26,9 @@ const CONTROL: usize = 500_000;
 #[derive(Clone, Copy)]
 pub struct Plan {
     pub events: usize,
-    /// From the answer to one write to the next write.
+    /// How many clients share the writes; each makes its own one after the other.
+    pub writers: usize,
+    /// From the answer to one write to the same client's next.
     pub pause: Duration,
     /// The name of its first object.
     pub first: usize,
@@ -45,7 +48,12 @@ struct Read {
 /// Runs one plan with 200 watchers, spread over `clients`, after the control: the same writes without them.
 pub async fn run(load: &Load, clients: &[Client], plan: Plan) -> Result<Value> {
     let control = unwatched(load, Plan { first: plan.first + CONTROL, ..plan }).await?;
-    eprintln!("watch: {WATCHERS} watchers on {} connections x {} events", clients.len(), plan.events);
+    eprintln!(
+        "watch: {WATCHERS} watchers on {} connections x {} events of {} writer(s)",
+        clients.len(),
+        plan.events,
+        plan.writers
+    );
     let read = Arc::new(Read {
         frames: AtomicUsize::new(0),
         events: AtomicU64::new(0),
@@ -85,11 +93,13 @@ pub async fn run(load: &Load, clients: &[Client], plan: Plan) -> Result<Value> {
         "server_cpu_us_per_delivery": (cpu as f64 - control as f64) / wanted as f64,
         "with_the_writes_us": cpu as f64 / wanted as f64,
         "unwatched_write_us": control as f64 / plan.events as f64,
+        "writers": plan.writers,
         "deliveries": wanted,
         "deliveries_per_s": (wanted as f64 / wall.as_secs_f64()).round(),
         "events_per_read": wanted as f64 / read.frames.load(Ordering::Relaxed) as f64,
         "call": percentiles(calls),
-        "begin_of_call_to_read": percentiles(delays),
+        // Whose event comes first is not known of several writers.
+        "begin_of_call_to_read": (plan.writers == 1).then(|| percentiles(delays)),
     }))
 }
 
@@ -101,23 +111,27 @@ async fn unwatched(load: &Load, plan: Plan) -> Result<u64> {
     Ok(used_us(load.pid)? - cpu)
 }
 
-/// Makes the events of a plan, one call after the other; how long each took.
+/// Makes the events of a plan; how long each call took.
 async fn write(load: &Load, plan: Plan, begins: impl Fn(usize)) -> Result<Vec<Duration>> {
-    let mut calls = Vec::with_capacity(plan.events);
-    for event in 0..plan.events {
-        let begin = Instant::now();
-        begins(event);
-        let body = config_map(plan.first + event);
-        call(&load.clients[0], Method::POST, COLLECTION, "application/json", body).await?;
-        calls.push(begin.elapsed());
-        if !plan.pause.is_zero() {
-            tokio::time::sleep(plan.pause).await;
+    let begins = &begins;
+    let writers = load.clients.iter().take(plan.writers).enumerate().map(|(writer, client)| async move {
+        let mut calls = Vec::with_capacity(plan.events / plan.writers + 1);
+        for event in (writer..plan.events).step_by(plan.writers) {
+            let begin = Instant::now();
+            begins(event);
+            let body = config_map(plan.first + event);
+            call(client, Method::POST, COLLECTION, "application/json", body).await?;
+            calls.push(begin.elapsed());
+            if !plan.pause.is_zero() {
+                tokio::time::sleep(plan.pause).await;
+            }
         }
-    }
-    Ok(calls)
+        anyhow::Ok(calls)
+    });
+    Ok(try_join_all(writers).await?.concat())
 }
 
-/// Reads a watch: its events come in order, so the n-th one read is the n-th one written.
+/// Reads a watch: its events come in order, so the n-th one read is the n-th one written, where one client writes.
 async fn follow(mut body: keelson_client::ResponseBody, read: Arc<Read>) {
     let (mut seen, mut delays) = (0, Vec::with_capacity(read.begun.len()));
     while let Some(Ok(frame)) = body.frame().await {

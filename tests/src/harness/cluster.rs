@@ -4,6 +4,7 @@ use super::kubectl::Kubectl;
 use super::leftovers::Belongings;
 use super::machine::Machine;
 use super::net::in_host;
+use super::places::Share;
 use super::turn::{Turn, turn};
 use std::hash::BuildHasher;
 use std::path::PathBuf;
@@ -25,7 +26,16 @@ impl TestCluster {
     /// Where it is not iptables, it is eBPF: its programs are there, and the nodes' kernels forward nothing by
     /// themselves, so that no test can pass by another way.
     pub fn up(name: &str, nodes: usize, datapath: &str) -> Self {
-        let up = Self::begin(name, nodes, datapath, Cluster::up);
+        Self::up_with(Share::Half, name, nodes, datapath)
+    }
+
+    /// The same with no other test's cluster beside it, for a test that measures time.
+    pub fn up_alone(name: &str, nodes: usize, datapath: &str) -> Self {
+        Self::up_with(Share::Whole, name, nodes, datapath)
+    }
+
+    fn up_with(share: Share, name: &str, nodes: usize, datapath: &str) -> Self {
+        let up = Self::begin(share, name, nodes, datapath, Cluster::up);
         if datapath != "iptables" {
             let known = Belongings::of(&up.names).bpf_objects();
             assert!(known > 10, "{datapath} chose eBPF, whose programs, maps and links are pinned: {known}");
@@ -39,16 +49,17 @@ impl TestCluster {
 
     /// Only the folder and the network, of a server and so many nodes: the test starts what is to run.
     pub fn prepared(name: &str, nodes: usize) -> Self {
-        Self::begin(name, nodes, "auto", Cluster::prepare)
+        Self::begin(Share::Half, name, nodes, "auto", Cluster::prepare)
     }
 
     fn begin(
+        share: Share,
         name: &str,
         nodes: usize,
         datapath: &str,
         make: impl FnOnce(Spec) -> anyhow::Result<Cluster>,
     ) -> Self {
-        let turn = turn();
+        let turn = turn(share);
         assert_room();
         let state = state_of(name);
         xtask::cluster::down(&state).expect("what an earlier run left can be removed");
@@ -124,10 +135,6 @@ impl Drop for TestCluster {
             show_logs(&self.cluster.spec.state);
         }
         let _ = self.cluster.down();
-        // The folder of all tests goes with the last of them.
-        if let Some(parent) = self.cluster.spec.state.parent() {
-            let _ = std::fs::remove_dir(parent);
-        }
     }
 }
 

@@ -1,13 +1,20 @@
 //! Real kubectl against a test cluster.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 use xtask::setup::find_kubectls;
 
 /// The minor versions that the tests ask for.
 const ASKED: [u32; 3] = [27, 30, 33];
+
+/// How long a kubectl may run: longer than any test means it to.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The kubectls of this machine. Whoever asks first says what will be used in place of what: a run with one version is
 /// not what a run with three is.
@@ -97,7 +104,17 @@ impl Kubectl {
             // A command that does not read its input closes it.
             let _ = stdin.write_all(input.as_bytes());
         });
+        let (ended, end) = mpsc::channel::<()>();
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let limit = std::thread::spawn(move || {
+            if end.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+                // It says where each of its goroutines is, and ends.
+                let _ = kill(pid, Signal::SIGQUIT);
+            }
+        });
         let output = child.wait_with_output().expect("kubectl ends");
+        drop(ended);
+        limit.join().expect("the limit does not panic");
         writer.join().expect("the writer does not panic");
         Output {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

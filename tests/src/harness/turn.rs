@@ -1,65 +1,35 @@
-//! Whose turn it is: clusters of the same names, and two clusters on two cores, get in each other's way.
+//! Whose turn it is: clusters of the same names, and more clusters than two cores carry, get in each other's way.
 
 use super::cluster::{folder_of_tests, folders_of_others};
+use super::places::{Places, Share};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-/// One cluster at a time: two cores do not carry two without changing what is measured in time limits.
-static TURNS: Turns = Turns { taken: Mutex::new(false), given: Condvar::new() };
-
-/// Whether somebody has the right. No guard of a lock: a turn is given and taken by different threads of a test.
-struct Turns {
-    taken: Mutex<bool>,
-    given: Condvar,
-}
-
-impl Turns {
-    fn take(&self) {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = self.given.wait_while(taken, |taken| *taken).unwrap_or_else(PoisonError::into_inner);
-        *taken = true;
-    }
-
-    fn give(&self) {
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.given.notify_one();
-    }
-
-    /// Gives the right away and takes it again, however `waits` ends.
-    fn rest<T>(&self, waits: impl FnOnce() -> T) -> T {
-        struct Again<'a>(&'a Turns);
-        impl Drop for Again<'_> {
-            fn drop(&mut self) {
-                self.0.take();
-            }
-        }
-        self.give();
-        let _again = Again(self);
-        waits()
-    }
-}
+static PLACES: Places = Places::new();
 
 /// The right to make clusters, until it is dropped. Says then how long it was used: so it shows where the minutes go.
 pub struct Turn {
     begin: Instant,
-    folder: Option<Arc<Flock<File>>>,
+    share: Share,
+    folder: Option<Arc<Folder>>,
 }
 
 impl Turn {
     /// Lets other tests of this run have clusters while this one only `waits`.
     pub fn rest<T>(&self, waits: impl FnOnce() -> T) -> T {
-        TURNS.rest(waits)
+        PLACES.rest(self.share, waits)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        TURNS.give();
+        self.folder = None;
+        PLACES.give(self.share);
         // Threads of tests bear their names.
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("a test");
@@ -67,21 +37,36 @@ impl Drop for Turn {
     }
 }
 
-/// Waits until no other test, of this process or of another run of this checkout, has a cluster.
-pub fn turn() -> Turn {
-    TURNS.take();
+/// Waits until there is room among the tests of this process, and no other run of this checkout's.
+pub fn turn(share: Share) -> Turn {
+    PLACES.take(share);
     // Given back also when there is no folder.
-    let mut turn = Turn { begin: Instant::now(), folder: None };
+    let mut turn = Turn { begin: Instant::now(), share, folder: None };
     turn.folder = Some(folder());
     turn
 }
 
-/// The lock of this run: one for all of its tests, some of which may rest.
-fn folder() -> Arc<Flock<File>> {
-    static HELD: Mutex<Weak<Flock<File>>> = Mutex::new(Weak::new());
+/// The folder of all tests, locked for this run; it goes with the last of them. One that is not locked is taken for
+/// what a killed run has left.
+struct Folder {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What a test could not remove keeps it.
+        let _ = fs::remove_dir(&self.path);
+    }
+}
+
+/// One lock for all tests of this run.
+fn folder() -> Arc<Folder> {
+    static HELD: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     held.upgrade().unwrap_or_else(|| {
-        let folder = Arc::new(lock(&folder_of_tests()));
+        let path = folder_of_tests();
+        let folder = Arc::new(Folder { _lock: lock(&path), path });
         folders_of_others().iter().for_each(|other| clear(other));
         *held = Arc::downgrade(&folder);
         folder
@@ -140,31 +125,6 @@ mod tests {
     use super::*;
     use std::sync::mpsc::channel;
     use std::time::Duration;
-
-    #[test]
-    fn who_rests_lets_others_in_and_comes_back() {
-        static TURNS: Turns = Turns { taken: Mutex::new(false), given: Condvar::new() };
-        let (said, heard) = channel();
-        TURNS.take();
-        let other = std::thread::spawn(move || {
-            TURNS.take();
-            said.send("in").unwrap();
-            std::thread::sleep(Duration::from_millis(100));
-            said.send("out").unwrap();
-            TURNS.give();
-        });
-        assert!(heard.recv_timeout(Duration::from_millis(100)).is_err(), "the other waits");
-        let broken = std::panic::catch_unwind(|| {
-            TURNS.rest(|| {
-                assert_eq!(heard.recv(), Ok("in"));
-                panic!("while it rests");
-            })
-        });
-        assert!(broken.is_err());
-        assert_eq!(heard.try_recv(), Ok("out"), "back when the other has ended, also after a panic");
-        assert!(*TURNS.taken.lock().unwrap());
-        other.join().unwrap();
-    }
 
     #[test]
     fn what_a_killed_run_left_is_cleared_and_what_a_live_one_has_stays() {

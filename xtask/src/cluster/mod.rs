@@ -71,10 +71,12 @@ impl Cluster {
         }
         remove(&names)?;
         fs::create_dir_all(names.logs())?;
+        let choosing = underlay::lock()?;
         names.move_to(underlay::choose(names.underlay())?)?;
         let cluster = Self { names, spec };
         cluster.say(format_args!("state in {}", cluster.spec.state.display()));
         network::create(&cluster.names, cluster.spec.nodes)?;
+        drop(choosing);
         cluster.say(format_args!(
             "underlay {}/24 on bridge {}",
             cluster.names.underlay(),

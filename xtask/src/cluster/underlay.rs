@@ -3,6 +3,8 @@
 
 use crate::run::sh;
 use anyhow::{Context, Result};
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::File;
 use std::net::Ipv4Addr;
 
 /// The two leading bytes of the /24s to choose from: a private range, and the one for tests between networks (RFC 2544)
@@ -13,6 +15,13 @@ const RANGES: [[u8; 2]; 2] = [[172, 31], [198, 18]];
 pub fn preferred(hash: u8) -> Ipv4Addr {
     let [a, b] = RANGES[0];
     Ipv4Addr::new(a, b, hash, 0)
+}
+
+/// The right to choose, held until the choice can be seen among the routes. It is the lock of a folder that every
+/// machine has: no file of ours stays behind.
+pub fn lock() -> Result<Flock<File>> {
+    let folder = File::open("/run").context("cannot open /run")?;
+    Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, error)| error).context("cannot lock /run")
 }
 
 /// `preferred`, or the next /24 that no route of the machine leads to.

@@ -140,7 +140,7 @@ exit 0
     std::fs::write(dir.join("net.d/10-test.conflist"), conf).unwrap();
 }
 
-/// Ends every process of ours that names this folder, then its mounts, cgroups and files.
+/// Ends every process of ours that names something in this folder, then its mounts, cgroups and files.
 fn clean(dir: &Path) {
     let name = dir.file_name().unwrap().to_str().unwrap().to_owned();
     let groups = cgroup_folders(&name);
@@ -163,8 +163,9 @@ fn clean(dir: &Path) {
     let _ = std::fs::remove_dir_all(dir);
 }
 
+/// With the slash: the first test's folder begins as the tenth's does.
 fn processes_naming(dir: &Path) -> Vec<i32> {
-    let needle = dir.to_str().unwrap().as_bytes().to_vec();
+    let needle = format!("{}/", dir.display()).into_bytes();
     let own = i32::try_from(std::process::id()).unwrap();
     std::fs::read_dir("/proc")
         .unwrap()

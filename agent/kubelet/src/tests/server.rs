@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// One raw HTTP/1.1 exchange; the reply's head and what follows within a moment.
-async fn ask(stage: &Stage, name: Option<&str>, head: &str) -> String {
+/// One raw HTTP/1.1 exchange; the reply's head and what follows, up to `words`, to its end or to its last word within a
+/// moment.
+async fn ask(stage: &Stage, name: Option<&str>, head: &str, words: &str) -> String {
     let address = stage.kubelet.as_ref().unwrap().address();
     let connector = tokio_rustls::TlsConnector::from(stage.tls.client(name));
     let stream = TcpStream::connect(address).await.unwrap();
@@ -16,7 +17,15 @@ async fn ask(stage: &Stage, name: Option<&str>, head: &str) -> String {
     let mut stream = connector.connect(server, stream).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut reply = Vec::new();
-    let _ = tokio::time::timeout(Duration::from_secs(3), stream.read_to_end(&mut reply)).await;
+    let read = async {
+        while stream.read_buf(&mut reply).await.is_ok_and(|count| count > 0) {
+            let text = String::from_utf8_lossy(&reply);
+            if text.contains("\r\n\r\n") && text.contains(words) {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(3), read).await;
     String::from_utf8_lossy(&reply).into_owned()
 }
 
@@ -38,7 +47,7 @@ async fn logs_exec_and_access() {
     eventually("both lines", || stage.log("a", "c", 0).lines().count() == 2).await;
 
     let check = async |name: Option<&str>, request: &str, status: &str, body: &str| {
-        let reply = ask(&stage, name, request).await;
+        let reply = ask(&stage, name, request, body).await;
         assert!(reply.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {reply}");
         assert!(reply.contains(body), "{request}: {reply}");
     };
@@ -91,19 +100,21 @@ async fn connections_to_pods_of_this_node() {
     let connect =
         |target: &str, rest: &str| format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n{rest}");
     let here = connect(&format!("127.0.0.1:{port}"), "");
-    let refused = ask(&stage, API_SERVER, &here).await;
-    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("no pod that runs on node"), "{refused}");
+    let why = "no pod that runs on node";
+    let refused = ask(&stage, API_SERVER, &here, why).await;
+    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains(why), "{refused}");
     stage.pod("web", json!({"hostNetwork": true, "terminationGracePeriodSeconds": 0, "containers": [
         {"name": "c", "command": ["sh", "-c", format!("mkdir /www; echo hello from the pod > /www/index.html; \
                                                        exec httpd -f -p 127.0.0.1:{port} -h /www")],
          "readinessProbe": {"periodSeconds": 1, "tcpSocket": {"port": port}}}]}));
     stage.until_ready("web").await;
     let inner = "GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n";
-    let reply = ask(&stage, API_SERVER, &connect(&format!("127.0.0.1:{port}"), inner)).await;
+    let page = "hello from the pod\n";
+    let reply = ask(&stage, API_SERVER, &connect(&format!("127.0.0.1:{port}"), inner), page).await;
     assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
-    assert!(reply.ends_with("hello from the pod\n"), "{reply}");
+    assert!(reply.ends_with(page), "{reply}");
     let check = async |name: Option<&str>, target: &str, status: &str, words: &str| {
-        let reply = ask(&stage, name, &connect(target, "")).await;
+        let reply = ask(&stage, name, &connect(target, ""), words).await;
         assert!(
             reply.starts_with(&format!("HTTP/1.1 {status}")) && reply.contains(words),
             "{target}: {reply}"
@@ -116,10 +127,11 @@ async fn connections_to_pods_of_this_node() {
     check(Some("someone"), "127.0.0.1:80", "403", "verb=create, resource=nodes, subresource(s)=[proxy]")
         .await;
     stage.api.delete_pod("default", "web", 0);
-    for _ in 0..10 {
-        if ask(&stage, API_SERVER, &here).await.starts_with("HTTP/1.1 403") {
+    for _ in 0..100 {
+        if ask(&stage, API_SERVER, &here, "").await.starts_with("HTTP/1.1 403") {
             return;
         }
+        tokio::time::sleep(Duration::from_millis(300)).await;
     }
     panic!("the pod's address is still reached after the pod is gone");
 }

@@ -56,7 +56,7 @@ const RULES: [Rule; 16] = [
 /// which is nothing but waiting, runs beside them. A rule that is broken does not hide the others.
 #[test]
 fn pods_behave() {
-    let cluster = TestCluster::up("kubelet", 1, "auto");
+    let cluster = TestCluster::up_alone("kubelet", 1, "auto");
     let mut broken = Vec::new();
     std::thread::scope(|scope| {
         let back_off = scope.spawn(|| lifecycle::back_off(&cluster));
