@@ -6,6 +6,8 @@ use crate::storage::catalog::Served;
 use crate::storage::frames::{Type, frame};
 use bytes::Bytes;
 use keelson_api::table::IncludeObject;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 /// How objects are shown in a stream.
@@ -21,10 +23,7 @@ impl Form {
     pub fn frame(&mut self, served: &Served, kind: Type, object: &Bytes) -> Option<Bytes> {
         let object = match self.accept.transform {
             Transform::None => object.clone(),
-            Transform::Metadata => {
-                let object: Value = serde_json::from_slice(object).ok()?;
-                Bytes::from(table::partial(&object).to_string())
-            }
+            Transform::Metadata => partial(object)?,
             Transform::Table => {
                 let object: Value = serde_json::from_slice(object).ok()?;
                 let first = !std::mem::replace(&mut self.headed, true);
@@ -47,5 +46,41 @@ impl Form {
                 "columnDefinitions": null, "rows": [],
             }),
         }
+    }
+}
+
+/// The metadata of a stored object as a PartialObjectMetadata. Nothing else of the object is read, and the metadata is
+/// copied as it stands: a garbage collector follows all objects of all kinds in this form.
+fn partial(object: &[u8]) -> Option<Bytes> {
+    #[derive(Deserialize)]
+    struct Stored<'a> {
+        #[serde(borrow)]
+        metadata: &'a RawValue,
+    }
+    let metadata = serde_json::from_slice::<Stored<'_>>(object).ok()?.metadata;
+    let text =
+        format!(r#"{{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{metadata}}}"#);
+    Some(Bytes::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_alone() {
+        let check = |object: Value| {
+            let got: Value =
+                serde_json::from_slice(&partial(object.to_string().as_bytes()).unwrap()).unwrap();
+            assert_eq!(got, table::partial(&object));
+        };
+        check(
+            json!({"kind": "ConfigMap", "data": {"metadata": "no"}, "metadata": {"name": "a\"}", "labels": {"x": "\u{1}"}}}),
+        );
+        check(
+            json!({"spec": {"template": {"metadata": {"name": "inner"}}}, "metadata": {"name": "outer", "uid": "1"}}),
+        );
+        check(json!({"metadata": {}}));
+        assert_eq!(partial(b"{}"), None);
     }
 }
