@@ -13,16 +13,11 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use crate::disk::sync_dir;
 use crate::error::OpenError;
 
 const FORMAT: &str = "keelson-store 1\n";
-/// How long the lock is asked for. Whoever closed the directory may have a child that is not yet another program, and
-/// such a child still has everything open.
-const PATIENCE: Duration = Duration::from_secs(1);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// What an empty file system has by itself.
 const NOT_OURS_BUT_FINE: &str = "lost+found";
 
@@ -31,7 +26,14 @@ pub(crate) struct Home {
     dir: PathBuf,
     /// The database exists: if its files are missing, something took them away.
     pub existed: bool,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // To close the file is not enough: a child between fork and exec still has it open. Nobody is left to tell.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Home {
@@ -49,14 +51,10 @@ impl Home {
             .write(true)
             .open(&lock_path)
             .map_err(at(&lock_path))?;
-        let patience = Instant::now() + PATIENCE;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < patience => std::thread::sleep(LOOK_AGAIN),
-                Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: lock_path }),
-                Err(TryLockError::Error(e)) => return Err(at(&lock_path)(e)),
-            }
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: lock_path }),
+            Err(TryLockError::Error(e)) => return Err(at(&lock_path)(e)),
         }
         let format = dir.join("format");
         let existed = match fs::read_to_string(&format) {
@@ -70,7 +68,7 @@ impl Home {
             }
             Err(e) => return Err(at(&format)(e)),
         };
-        Ok(Home { dir: dir.to_owned(), existed, _lock: lock })
+        Ok(Home { dir: dir.to_owned(), existed, lock })
     }
 
     /// Notes that the database exists from now on.
@@ -166,14 +164,10 @@ mod tests {
         first.settle().unwrap();
         assert!(matches!(Home::enter(&home), Err(OpenError::InUse { .. })));
         // What a child between fork and exec has.
-        let lock = first._lock.try_clone().unwrap();
+        let of_child = first.lock.try_clone().unwrap();
         drop(first);
-        let child = std::thread::spawn(move || {
-            std::thread::sleep(10 * LOOK_AGAIN);
-            drop(lock);
-        });
         assert!(Home::enter(&home).unwrap().existed);
-        child.join().unwrap();
+        drop(of_child);
 
         fs::write(home.join("format"), "keelson-store 9\n").unwrap();
         let error = Home::enter(&home).err().unwrap().to_string();
