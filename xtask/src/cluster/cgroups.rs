@@ -59,7 +59,7 @@ pub fn processes(names: &Names) -> Vec<i32> {
 }
 
 /// Kills every process of the cluster and waits until none is left.
-pub fn kill_all(names: &Names) -> Result<()> {
+fn kill_all(names: &Names) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
         // Also what somebody started in its network by hand.
@@ -80,27 +80,29 @@ pub fn kill_all(names: &Names) -> Result<()> {
     }
 }
 
-/// Removes the emptied subtree from every hierarchy.
-pub fn remove(names: &Names) -> Result<()> {
-    for folder in folders(names) {
-        for dir in subtree(&folder) {
-            remove_dir(&dir)?;
-        }
-    }
-    Ok(())
-}
-
-/// A cgroup stays busy for a moment after its last process.
-fn remove_dir(dir: &Path) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(5);
+/// Kills every process of the cluster and removes the subtree from every hierarchy. From then on nothing of the cluster
+/// can start: what a killed `up` has forked joins its cgroup before it becomes another program, be it late.
+pub fn end(names: &Names) -> Result<()> {
+    // A cgroup stays busy for a moment after its last process.
+    let end = Instant::now() + Duration::from_secs(20);
     loop {
-        match fs::remove_dir(dir) {
+        kill_all(names)?;
+        match folders(names).iter().try_for_each(|folder| remove(folder)) {
             Ok(()) => return Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if Instant::now() > end => {
-                return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
-            }
+            Err(error) if Instant::now() > end => return Err(error),
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    for dir in subtree(folder) {
+        match fs::remove_dir(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -151,11 +151,10 @@ pub fn down(state: &Path) -> Result<()> {
 fn remove(names: &Names) -> Result<()> {
     nodes::stop_all(names)?;
     let sockets = shims::sockets(names);
-    cgroups::kill_all(names)?;
+    cgroups::end(names)?;
     shims::remove(&sockets)?;
     mounts::unmount_below(names.state())?;
     network::remove(names)?;
-    cgroups::remove(names)?;
     if names.state().exists() {
         fs::remove_dir_all(names.state())
             .with_context(|| format!("cannot remove {}", names.state().display()))?;
