@@ -15,6 +15,8 @@ const REST: Duration = Duration::from_secs(10);
 
 /// Tests at a time on each core: they wait for kernels, disks and containers more than they work.
 const THREADS_PER_CORE: usize = 4;
+/// Tests at a time on any machine: each may have a server of its own.
+const THREADS_MAX: usize = 16;
 
 /// A test binary, named by its crate.
 struct Binary {
@@ -119,7 +121,7 @@ fn run_binary(binary: &Binary, filter: Option<&str>) -> Result<Option<Failure>> 
     command.current_dir(repo::root()).args(filter).stdout(Stdio::piped());
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        command.arg(format!("--test-threads={}", cores * THREADS_PER_CORE));
+        command.arg(format!("--test-threads={}", (cores * THREADS_PER_CORE).min(THREADS_MAX)));
     }
     let mut child = command.spawn().with_context(|| format!("cannot start {}", binary.path.display()))?;
     let stdout = child.stdout.take().context("the output of the tests is piped")?;

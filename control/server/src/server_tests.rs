@@ -4,6 +4,7 @@ use keelson_client::{Client, ListParams, Transport};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
 use tempfile::TempDir;
 
 /// A whole server in a folder of its own, on a port of its own.
@@ -13,12 +14,23 @@ struct Rig {
     server: Option<Server>,
 }
 
+/// A port that is free, and below those that the kernel gives to whoever calls: it is free after a restart, too.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let port =
+            24_000 + (std::process::id() % 50) as u16 * 100 + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
+        if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 fn config(dir: &Path) -> ServerConfig {
-    let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     ServerConfig {
         state_dir: dir.join("state"),
         bind_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        secure_port: free.local_addr().unwrap().port(),
+        secure_port: free_port(),
         admin_kubeconfig: dir.join("admin.kubeconfig"),
         ..ServerConfig::default()
     }

@@ -81,7 +81,7 @@ fn counts(cluster: &TestCluster) -> [Counts; 2] {
 fn settle(cluster: &TestCluster) {
     eventually("a quiet cluster", MINUTE, || {
         let before = counts(cluster);
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_secs(3));
         let after = counts(cluster);
         if before == after { Ok(()) } else { Err(format!("{before:?} and then {after:?}")) }
     });

@@ -29,7 +29,7 @@ impl TestCluster {
         Self::up_with(Share::Half, name, nodes, datapath)
     }
 
-    /// The same with no other test's cluster beside it, for a test that measures time.
+    /// The same with no other test at work beside it, for a test that measures time.
     pub fn up_alone(name: &str, nodes: usize, datapath: &str) -> Self {
         Self::up_with(Share::Whole, name, nodes, datapath)
     }

@@ -46,6 +46,10 @@ impl Disk {
     /// The power is back. Nothing may use the disk.
     pub fn restore(&self) {
         nix::mount::umount(&self.folder).expect("nobody uses the disk");
+        // Namespaces that others made meanwhile have copies of the mount, and a file system that is mounted anywhere is
+        // what a new mount of its image would be. The copies go with the folder that they are mounted on.
+        std::fs::remove_dir(&self.folder).expect("nothing is below what was mounted");
+        std::fs::create_dir(&self.folder).expect("it can be made again");
         self.mount();
     }
 }

@@ -14,7 +14,7 @@ use xtask::setup::find_kubectls;
 const ASKED: [u32; 3] = [27, 30, 33];
 
 /// How long a kubectl may run: longer than any test means it to.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// The kubectls of this machine. Whoever asks first says what will be used in place of what: a run with one version is
 /// not what a run with three is.
@@ -107,14 +107,18 @@ impl Kubectl {
         let (ended, end) = mpsc::channel::<()>();
         let pid = Pid::from_raw(child.id().cast_signed());
         let limit = std::thread::spawn(move || {
-            if end.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            let is_over = end.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
+            if is_over {
                 // It says where each of its goroutines is, and ends.
                 let _ = kill(pid, Signal::SIGQUIT);
             }
+            is_over
         });
         let output = child.wait_with_output().expect("kubectl ends");
         drop(ended);
-        limit.join().expect("the limit does not panic");
+        let is_over = limit.join().expect("the limit does not panic");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!is_over, "kubectl {} has not ended within {LIMIT:?}: {said}", args.join(" "));
         writer.join().expect("the writer does not panic");
         Output {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -6,9 +6,9 @@ use std::sync::{Condvar, Mutex, PoisonError};
 /// How much of the machine a test has.
 #[derive(Clone, Copy)]
 pub enum Share {
-    /// There may be another cluster beside its own: clusters wait more than they work.
+    /// One of [`COUNT`] places: clusters wait more than they work.
     Half,
-    /// None may be: it measures time.
+    /// All of them, as it measures time. Whoever rests goes on beside it.
     Whole,
 }
 
@@ -21,7 +21,7 @@ impl Share {
     }
 }
 
-/// How many there are: three clusters on two cores would change what is measured in time limits.
+/// How many places there are: three clusters at work on two cores would change what is measured in time limits.
 const COUNT: usize = 2;
 
 /// Who may have a cluster now. No guard of a lock: a turn is given and taken by different threads of a test.

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 static PLACES: Places = Places::new();
+/// The folder of this run as long as one of its tests has it.
+static HELD: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
 
 /// The right to make clusters, until it is dropped. Says then how long it was used: so it shows where the minutes go.
 pub struct Turn {
@@ -28,7 +30,11 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.folder = None;
+        {
+            // Nobody may look whether the folder is held while it goes.
+            let _held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+            self.folder = None;
+        }
         PLACES.give(self.share);
         // Threads of tests bear their names.
         let thread = std::thread::current();
@@ -37,7 +43,7 @@ impl Drop for Turn {
     }
 }
 
-/// Waits until there is room among the tests of this process, and no other run of this checkout's.
+/// Waits until there is room among the tests of this process, and no other run of this checkout's tests is alive.
 pub fn turn(share: Share) -> Turn {
     PLACES.take(share);
     // Given back also when there is no folder.
@@ -62,7 +68,6 @@ impl Drop for Folder {
 
 /// One lock for all tests of this run.
 fn folder() -> Arc<Folder> {
-    static HELD: Mutex<Weak<Folder>> = Mutex::new(Weak::new());
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     held.upgrade().unwrap_or_else(|| {
         let path = folder_of_tests();
@@ -94,18 +99,28 @@ fn lock(folder: &Path) -> Flock<File> {
                 locked
             }
         };
-        let ours = locked.metadata().map(|found| found.ino()).ok();
-        if ours.is_some() && fs::metadata(folder).map(|found| found.ino()).ok() == ours {
+        if is_at(&locked, folder) {
             return locked;
         }
     }
+}
+
+/// Whether an open folder is still the one at `path`.
+fn is_at(open: &File, path: &Path) -> bool {
+    let number = |found: std::io::Result<fs::Metadata>| found.map(|found| found.ino()).ok();
+    let open = number(open.metadata());
+    open.is_some() && open == number(fs::metadata(path))
 }
 
 /// Takes away the clusters in the folder of another checkout, unless its tests run: one that was deleted since never
 /// comes back to what a kill has left of them.
 fn clear(folder: &Path) {
     let Ok(file) = File::open(folder) else { return };
-    let Ok(_locked) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { return };
+    let Ok(locked) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { return };
+    // Its run may have ended between the two, and begun again with another folder.
+    if !is_at(&locked, folder) {
+        return;
+    }
     say(&format!("a run of another checkout's tests was killed: clearing {}", folder.display()));
     for state in fs::read_dir(folder).into_iter().flatten().flatten() {
         if let Err(error) = xtask::cluster::down(&state.path()) {

