@@ -106,3 +106,47 @@ fn remove(folder: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    /// As a child of a killed `up` does: joins the cgroup, and only then becomes another program.
+    fn join(cgroup: &Path) -> std::io::Result<()> {
+        let procs = cgroup.join("cgroup.procs");
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        // SAFETY: between fork and exec only one write to a file happens; `procs` was allocated before.
+        unsafe { command.pre_exec(move || fs::write(&procs, "0")) };
+        // `end` reaps it.
+        command.spawn().map(drop)
+    }
+
+    #[test]
+    fn who_joins_late_is_ended_and_then_none_can() {
+        let names = Names::of(&std::env::temp_dir().join(format!("keelson-late-{}", std::process::id())));
+        let cgroup = v2_root().unwrap().join(names.cgroup()).join("server");
+        fs::create_dir_all(&cgroup).unwrap();
+        let late = cgroup.clone();
+        let joining = std::thread::spawn(move || {
+            let join = |_: &u32| {
+                std::thread::sleep(Duration::from_millis(30));
+                join(&late).is_ok()
+            };
+            let joined = (0..200).take_while(join).count();
+            (joined, !join(&0))
+        });
+        while processes(&names).is_empty() {
+            std::thread::yield_now();
+        }
+        let ended = end(&names);
+        let (joined, is_refused) = joining.join().unwrap();
+        // Whatever the outcome, nothing stays.
+        end(&names).unwrap();
+        ended.unwrap();
+        assert!(joined > 0 && is_refused, "{joined} joined before none could");
+        assert!(folders(&names).is_empty());
+    }
+}

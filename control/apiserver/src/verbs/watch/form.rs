@@ -23,7 +23,7 @@ impl Form {
     pub fn frame(&mut self, served: &Served, kind: Type, object: &Bytes) -> Option<Bytes> {
         let object = match self.accept.transform {
             Transform::None => object.clone(),
-            Transform::Metadata => partial(object)?,
+            Transform::Metadata => partial(served.form.metadata(object))?,
             Transform::Table => {
                 let object: Value = serde_json::from_slice(object).ok()?;
                 let first = !std::mem::replace(&mut self.headed, true);
@@ -49,15 +49,10 @@ impl Form {
     }
 }
 
-/// The metadata of a stored object as a PartialObjectMetadata. It is copied as it stands, and nothing else of the
-/// object is kept: a garbage collector follows all objects of all kinds in this form.
-fn partial(object: &[u8]) -> Option<Bytes> {
-    #[derive(Deserialize)]
-    struct Stored<'a> {
-        #[serde(borrow)]
-        metadata: &'a RawValue,
-    }
-    let metadata = serde_json::from_slice::<Stored<'_>>(object).ok()?.metadata;
+/// A PartialObjectMetadata of the metadata that `bytes` begin with. It is copied as it stands, and what follows is not
+/// looked at: a garbage collector follows all objects of all kinds in this form.
+fn partial(bytes: &[u8]) -> Option<Bytes> {
+    let metadata = <&RawValue>::deserialize(&mut serde_json::Deserializer::from_slice(bytes)).ok()?;
     let text =
         format!(r#"{{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{metadata}}}"#);
     Some(Bytes::from(text))
@@ -66,21 +61,24 @@ fn partial(object: &[u8]) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::form::ordered;
 
     #[test]
     fn metadata_alone() {
-        let check = |object: Value| {
-            let got: Value =
-                serde_json::from_slice(&partial(object.to_string().as_bytes()).unwrap()).unwrap();
+        let check = |kind: &str, api_version: &str, object: Value| {
+            let stored = ordered(kind, api_version, &object);
+            let head = stored.windows(11).position(|bytes| bytes == b"\"metadata\":").unwrap() + 11;
+            let got: Value = serde_json::from_slice(&partial(&stored[head..]).unwrap()).unwrap();
             assert_eq!(got, table::partial(&object));
         };
         check(
-            json!({"kind": "ConfigMap", "data": {"metadata": "no"}, "metadata": {"name": "a\"}", "labels": {"x": "\u{1}"}}}),
+            "ConfigMap",
+            "v1",
+            json!({"data": {"metadata": "no"}, "metadata": {"name": "a\"}", "labels": {"x": "\u{1}"}}}),
         );
-        check(
-            json!({"spec": {"template": {"metadata": {"name": "inner"}}}, "metadata": {"name": "outer", "uid": "1"}}),
-        );
-        check(json!({"metadata": {}}));
-        assert_eq!(partial(b"{}"), None);
+        let inner = json!({"template": {"metadata": {"name": "inner"}}});
+        check("Deployment", "apps/v1", json!({"spec": inner, "metadata": {"name": "outer", "uid": "1"}}));
+        check("Lease", "coordination.k8s.io/v1", json!({"metadata": {}}));
+        assert_eq!(partial(b"{"), None);
     }
 }
